@@ -1,0 +1,9 @@
+"""``python -m genii``: the command line."""
+
+from __future__ import annotations
+
+import sys
+
+from genii.cli.main import main
+
+sys.exit(main())

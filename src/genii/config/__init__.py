@@ -1,0 +1,1 @@
+"""Configuration files in, one model out, each error with its place."""

@@ -1,0 +1,1 @@
+"""Talk to a running supervisor: its API over HTTP, and the client behind the command line."""

@@ -1,0 +1,1 @@
+"""What wakes a program: signals, timers, cron, file changes, HTTP requests."""

@@ -1,0 +1,270 @@
+"""What a program is: the declaration that the configuration files are read into, and the states of a process. No I/O.
+
+Everything here is resolved: durations in seconds, sizes in bytes, paths absolute, commands split, variables expanded,
+users still by name (they are looked up when a process starts, as the user database may change under us).
+"""
+
+from __future__ import annotations
+
+from enum import Enum, IntEnum
+from typing import Literal
+
+import msgspec
+
+from genii.backoff import Backoff
+
+__all__ = [
+    "Health",
+    "Http",
+    "Log",
+    "Logs",
+    "Probe",
+    "ProbeKind",
+    "Program",
+    "Ready",
+    "Recycle",
+    "Restart",
+    "Schedule",
+    "Settings",
+    "SocketSpec",
+    "State",
+    "Stop",
+    "Watch",
+]
+
+
+class State(IntEnum):
+    """The states of a process, with supervisord's names and numbers."""
+
+    STOPPED = 0
+    STARTING = 10
+    RUNNING = 20
+    BACKOFF = 30
+    STOPPING = 40
+    EXITED = 100
+    FATAL = 200
+    UNKNOWN = 1000
+
+    @property
+    def alive(self) -> bool:
+        """Say whether there is a process behind the state."""
+        return self in (State.STARTING, State.RUNNING, State.STOPPING)
+
+
+class Restart(str, Enum):
+    """When a process that ended by itself is started again."""
+
+    ALWAYS = "always"
+    ON_FAILURE = "on-failure"
+    NEVER = "never"
+
+
+class Frozen(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """The base of the records here: immutable, compact, and left alone by the garbage collector."""
+
+
+class Stop(Frozen):
+    """How a process is asked to end: signal, patience in seconds, then KILL; to its whole group or to it alone."""
+
+    signal: int = 15
+    timeout: float = 10.0
+    group: bool = True
+
+
+class ProbeKind(str, Enum):
+    """How a process is asked whether it is well."""
+
+    LINE = "line"
+    NOTIFY = "notify"
+    TCP = "tcp"
+    HTTP = "http"
+    COMMAND = "command"
+
+
+class Probe(Frozen):
+    """One question to a process; ``target`` is a regular expression, an address, a URL or a shell command."""
+
+    kind: ProbeKind
+    target: str = ""
+    timeout: float = 5.0
+
+
+class Ready(Frozen):
+    """When a starting process counts as running: the probe says yes within ``timeout`` seconds."""
+
+    probe: Probe
+    timeout: float = 30.0
+    interval: float = 0.1
+
+
+class Health(Frozen):
+    """When a running process counts as sick: ``failures`` probes in a row said no; it is then restarted."""
+
+    probe: Probe
+    interval: float = 10.0
+    failures: int = 3
+
+
+class Log(Frozen):
+    """Where one output stream goes, and how its file is rotated.
+
+    ``path`` is absolute; ``""`` discards; ``"-"`` is genii's own standard output (2 for stderr: ``"-2"``).
+    ``size`` 0 never rotates by size, ``every`` 0 never by time (seconds, aligned to local midnight).
+    """
+
+    path: str
+    size: int = 50 << 20
+    backups: int = 10
+    every: float = 0.0
+    compress: bool = False
+
+
+class Logs(Frozen):
+    """The two output streams; ``stderr`` None: it goes where stdout goes, through the same pipe and in order."""
+
+    stdout: Log
+    stderr: Log | None = None
+
+
+class SocketSpec(Frozen):
+    """A listening socket that genii binds once and passes on; ``url`` is ``tcp://host:port`` or ``unix:///path``."""
+
+    name: str
+    url: str
+    backlog: int = 2048
+    mode: int = 0o600
+    user: str = ""
+    group: str = ""
+
+
+class Schedule(Frozen):
+    """When a program is started by the clock; ``cron`` may have a seconds field."""
+
+    cron: str
+    timezone: str = ""
+    overlap: Literal["skip", "queue", "allow"] = "skip"
+    jitter: float = 0.0
+    missed: Literal["skip", "run"] = "skip"
+
+
+class Watch(Frozen):
+    """Which file changes start (or restart) a program; paths absolute, patterns as ``genii.events.watch`` has them."""
+
+    paths: tuple[str, ...]
+    ignore: tuple[str, ...] = ()
+    only: tuple[str, ...] = ()
+    debounce: float = 0.2
+
+
+class Recycle(Frozen):
+    """When a running process is replaced although it is well; 0: never for this reason."""
+
+    jobs: int = 0
+    age: float = 0.0
+    memory: int = 0
+
+
+class Program(Frozen):
+    """One program: a command plus the five answers (trigger, number, health, end, resources)."""
+
+    name: str
+    command: tuple[str, ...]
+    """The words to execute; a command that needs a shell is ``("/bin/sh", "-c", text)``."""
+    worker: str = ""
+    """``module:Class`` when the program is a slot of job workers; ``command`` then runs the worker."""
+    libs: tuple[str, ...] = ()
+    description: str = ""
+
+    autostart: bool = True
+    schedule: Schedule | None = None
+    watch: Watch | None = None
+    depends_on: tuple[str, ...] = ()
+    priority: int = 999
+
+    processes: int = 1
+    """How many run from the start: the lower bound where ``processes_max`` is above it."""
+    processes_max: int = 1
+    process_name: str = ""
+    """Template of the names of its processes (``{process_num}``); empty: the name, or ``name:N`` if there may be several."""
+
+    startsecs: float = 1.0
+    ready: Ready | None = None
+    health: Health | None = None
+    check: tuple[str, ...] = ()
+    check_timeout: float = 60.0
+
+    restart: Restart = Restart.ON_FAILURE
+    exit_codes: tuple[int, ...] = (0,)
+    """The exit codes that count as success."""
+    early_exit_fails: bool = False
+    """Whether even a success before ``startsecs`` is a failed start, as it is for supervisord."""
+    retries: int = 10
+    backoff: Backoff = Backoff()
+    stop: Stop = Stop()
+    reload_signal: int = 1
+    """What ``genii reload`` sends; 0: reload restarts the program."""
+    recycle: Recycle | None = None
+    orphans: Literal["adopt", "stop", "ignore"] = "adopt"
+
+    user: str = ""
+    group: str = ""
+    groups: tuple[str, ...] | None = None
+    """Supplementary groups; None: those that the user database gives the user."""
+    directory: str = ""
+    umask: int = -1
+    environment: dict[str, str] = {}
+    """The variables to set; with ``clear_environment`` the only ones."""
+    clear_environment: bool = False
+    secret_variables: tuple[str, ...] = ()
+    """Names of variables whose values are masked wherever they are shown."""
+    limits: dict[str, tuple[int, int]] = {}
+    """Resource limits by their short name (``nofile``): soft and hard, -1 for unlimited."""
+    nice: int = 0
+    oom_score: int | None = None
+    sockets: tuple[SocketSpec, ...] = ()
+    logs: Logs = Logs(stdout=Log(path=""))
+
+    def process_names(self, count: int | None = None) -> list[str]:
+        """Return the names of its first ``count`` processes (default: ``processes``)."""
+        count = self.processes if count is None else count
+        if self.process_name:
+            return [self.process_name.replace("{process_num}", str(number)) for number in range(count)]
+        if self.processes_max == 1 and self.processes == 1:
+            return [self.name][:count]
+        return [f"{self.name}:{number}" for number in range(count)]
+
+
+class Http(Frozen):
+    """Where the control API is served over TCP, and to whom; without ``listen`` only the unix socket is."""
+
+    listen: str = ""
+    username: str = ""
+    password: str = ""
+    """``scrypt$…`` or ``{SHA}…`` hash, or plain text (discouraged)."""
+    readonly_username: str = ""
+    readonly_password: str = ""
+    tls_certificate: str = ""
+    tls_key: str = ""
+    metrics_public: bool = False
+
+
+class Settings(Frozen):
+    """All that one configuration says about the supervisor: its own settings and its programs."""
+
+    path: str = ""
+    """The file it was read from."""
+    files: tuple[str, ...] = ()
+    """All files that were read, includes too."""
+    state_dir: str = ".genii"
+    log_dir: str = ""
+    """Where logs go that have no path of their own; empty: ``state_dir/log``."""
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log: Log | None = None
+    """The supervisor's own log; None: standard error in the foreground, ``log_dir/genii.log`` as a daemon."""
+    umask: int = 0o022
+    user: str = ""
+    identifier: str = "genii"
+    socket_mode: int = 0o600
+    socket_owner: str = ""
+    http: Http = Http()
+    programs: dict[str, Program] = {}

@@ -1,0 +1,1 @@
+"""What genii asks of the operating system: plain functions, tested for real."""
