@@ -78,7 +78,7 @@ def format_duration(seconds: float) -> str:
 
 
 def parse_size(text: str | int) -> int:
-    """Read ``"50MB"``, ``"512k"``, ``"1GiB"`` or a plain number of bytes; units are powers of 1024, as supervisord's."""
+    """Read ``"50MB"``, ``"512k"``, ``"1GiB"`` or a number of bytes; units are powers of 1024."""
     if isinstance(text, bool) or not isinstance(text, int | str):
         raise ValueError(f"expected a size such as '50MB', not {text!r}")
     if isinstance(text, int):
@@ -86,9 +86,7 @@ def parse_size(text: str | int) -> int:
     else:
         match = _SIZE.fullmatch(text)
         if match is None:
-            raise ValueError(
-                f"{text!r} is not a size; write for example '50MB', '512KB' or a number of bytes"
-            )
+            raise ValueError(f"{text!r} is not a size; write for example '50MB', '512KB' or a number of bytes")
         size = int(float(match[1]) * _SIZE_UNITS[match[2].lower()])
     if not 0 <= size < 1 << 63:
         raise ValueError(f"{text!r} is not a size between 0 and 8 EiB")

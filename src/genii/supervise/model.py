@@ -6,7 +6,7 @@ users still by name (they are looked up when a process starts, as the user datab
 
 from __future__ import annotations
 
-from enum import Enum, IntEnum
+from enum import IntEnum, StrEnum
 from typing import Literal
 
 import msgspec
@@ -51,7 +51,7 @@ class State(IntEnum):
         return self in (State.STARTING, State.RUNNING, State.STOPPING)
 
 
-class Restart(str, Enum):
+class Restart(StrEnum):
     """When a process that ended by itself is started again."""
 
     ALWAYS = "always"
@@ -63,7 +63,7 @@ class Frozen(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=F
     """The base of the records here: immutable, compact, and left alone by the garbage collector."""
 
 
-class Stop(Frozen):
+class Stop(Frozen, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """How a process is asked to end: signal, patience in seconds, then KILL; to its whole group or to it alone."""
 
     signal: int = 15
@@ -71,7 +71,7 @@ class Stop(Frozen):
     group: bool = True
 
 
-class ProbeKind(str, Enum):
+class ProbeKind(StrEnum):
     """How a process is asked whether it is well."""
 
     LINE = "line"
@@ -81,7 +81,7 @@ class ProbeKind(str, Enum):
     COMMAND = "command"
 
 
-class Probe(Frozen):
+class Probe(Frozen, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """One question to a process; ``target`` is a regular expression, an address, a URL or a shell command."""
 
     kind: ProbeKind
@@ -89,7 +89,7 @@ class Probe(Frozen):
     timeout: float = 5.0
 
 
-class Ready(Frozen):
+class Ready(Frozen, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """When a starting process counts as running: the probe says yes within ``timeout`` seconds."""
 
     probe: Probe
@@ -97,7 +97,7 @@ class Ready(Frozen):
     interval: float = 0.1
 
 
-class Health(Frozen):
+class Health(Frozen, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """When a running process counts as sick: ``failures`` probes in a row said no; it is then restarted."""
 
     probe: Probe
@@ -105,7 +105,7 @@ class Health(Frozen):
     failures: int = 3
 
 
-class Log(Frozen):
+class Log(Frozen, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """Where one output stream goes, and how its file is rotated.
 
     ``path`` is absolute; ``""`` discards; ``"-"`` is genii's own standard output (2 for stderr: ``"-2"``).
@@ -119,14 +119,14 @@ class Log(Frozen):
     compress: bool = False
 
 
-class Logs(Frozen):
+class Logs(Frozen, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """The two output streams; ``stderr`` None: it goes where stdout goes, through the same pipe and in order."""
 
     stdout: Log
     stderr: Log | None = None
 
 
-class SocketSpec(Frozen):
+class SocketSpec(Frozen, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """A listening socket that genii binds once and passes on; ``url`` is ``tcp://host:port`` or ``unix:///path``."""
 
     name: str
@@ -137,7 +137,7 @@ class SocketSpec(Frozen):
     group: str = ""
 
 
-class Schedule(Frozen):
+class Schedule(Frozen, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """When a program is started by the clock; ``cron`` may have a seconds field."""
 
     cron: str
@@ -147,7 +147,7 @@ class Schedule(Frozen):
     missed: Literal["skip", "run"] = "skip"
 
 
-class Watch(Frozen):
+class Watch(Frozen, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """Which file changes start (or restart) a program; paths absolute, patterns as ``genii.events.watch`` has them."""
 
     paths: tuple[str, ...]
@@ -156,7 +156,7 @@ class Watch(Frozen):
     debounce: float = 0.2
 
 
-class Recycle(Frozen):
+class Recycle(Frozen, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """When a running process is replaced although it is well; 0: never for this reason."""
 
     jobs: int = 0
@@ -164,7 +164,7 @@ class Recycle(Frozen):
     memory: int = 0
 
 
-class Program(Frozen):
+class Program(Frozen, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """One program: a command plus the five answers (trigger, number, health, end, resources)."""
 
     name: str
@@ -185,7 +185,7 @@ class Program(Frozen):
     """How many run from the start: the lower bound where ``processes_max`` is above it."""
     processes_max: int = 1
     process_name: str = ""
-    """Template of the names of its processes (``{process_num}``); empty: the name, or ``name:N`` if there may be several."""
+    """Template of the names of its processes (``{process_num}``); empty: its name, or ``name:N``."""
 
     startsecs: float = 1.0
     ready: Ready | None = None
@@ -234,7 +234,7 @@ class Program(Frozen):
         return [f"{self.name}:{number}" for number in range(count)]
 
 
-class Http(Frozen):
+class Http(Frozen, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """Where the control API is served over TCP, and to whom; without ``listen`` only the unix socket is."""
 
     listen: str = ""
@@ -248,7 +248,7 @@ class Http(Frozen):
     metrics_public: bool = False
 
 
-class Settings(Frozen):
+class Settings(Frozen, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """All that one configuration says about the supervisor: its own settings and its programs."""
 
     path: str = ""
