@@ -1,0 +1,409 @@
+"""The keeper: the process that reads the programs' output and writes their logs.
+
+It is forked from the bare interpreter before the supervisor imports anything, or executed by itself when an earlier
+one died (``python -I -S keeper.py``, descriptor 3 is its link). It goes on when the supervisor dies, until no program
+is left or the next supervisor takes the streams over. It imports next to nothing: its memory counts.
+
+Messages, both ways: four bytes of length, then a marshalled tuple whose first item is a word; descriptors travel with
+the first byte. From the supervisor::
+
+    ("listen", path)                 + the listening socket on which a later supervisor may take over
+    ("console", color)               + the descriptor to show all lines on
+    ("stream", key, name, log)       + the reading end; log: (path, size, backups, every, compress)
+    ("log", key, log)                the log of a stream changed
+    ("drop", key)                    read what is there, then forget the stream
+    ("expect", key, yes)             tell the supervisor of the data of a stream too
+    ("rotate", key) ("clear", key) ("reopen",)
+    ("sync", token)                  answered by ("synced", token) when all that was written before is in the logs
+    ("quit",)                        write what is there and end
+
+To the supervisor: ``("data", key, bytes)``, ``("problem", key, text)``, ``("recovered", key, lost)``,
+``("synced", token)``. To a supervisor that takes over: ``("stream", key, name, log)`` + descriptor for each stream,
+then ``("end",)``.
+"""
+
+from __future__ import annotations
+
+import _socket
+import array
+import errno
+import fcntl
+import marshal
+import os
+import select
+import signal
+import sys
+import time
+
+if __package__ in (None, ""):  # executed by itself: the package is found from this file
+    sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
+
+from genii.supervise.console import Console
+from genii.supervise.logfile import LogFile
+
+TYPE_CHECKING = False  # typing itself is not worth its import here
+if TYPE_CHECKING:
+    from typing import Any
+
+__all__ = ["Keeper", "encode", "main", "receive"]
+
+LINK = 3
+_BLOCK = 1 << 20
+_MSG_CMSG_CLOEXEC = 0x40000000
+_SMALL_PIPE = 65536
+
+
+def encode(message: tuple[Any, ...]) -> bytes:
+    """Return the bytes of a message."""
+    body = marshal.dumps(message)
+    return len(body).to_bytes(4, "big") + body
+
+
+def receive(link: _socket.socket) -> tuple[tuple[Any, ...], list[int]] | None:
+    """Read one message and its descriptors; None: the other side is gone. Blocks."""
+    head, ancillary, _, _ = link.recvmsg(4, _socket.CMSG_SPACE(64), _MSG_CMSG_CLOEXEC)
+    descriptors = array.array("i")
+    for _, _, data in ancillary:
+        descriptors.frombytes(data[: len(data) - len(data) % 4])
+    while 0 < len(head) < 4:
+        head += link.recv(4 - len(head))
+    size = int.from_bytes(head, "big")
+    body = bytearray()
+    while head and len(body) < size:
+        part = link.recv(size - len(body))
+        if not part:
+            head = b""
+        body += part
+    if not head:
+        return None
+    return marshal.loads(body), list(descriptors)  # noqa: S302 -- our own processes, over a private socket
+
+
+def send(link: _socket.socket, message: tuple[Any, ...], descriptor: int = -1) -> None:
+    """Send a message, with a descriptor where one is given."""
+    data = memoryview(encode(message))
+    if descriptor >= 0:
+        rights = [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, array.array("i", [descriptor]).tobytes())]
+        data = data[link.sendmsg([data[:4]], rights) :]
+    link.sendall(data)
+
+
+class _Stream:
+    """One pipe and where its lines go."""
+
+    __slots__ = ("descriptor", "expected", "held", "key", "log", "name", "shared")
+
+    def __init__(self, key: str, name: str, descriptor: int, log: LogFile | None) -> None:
+        self.key = key
+        self.name = name
+        self.descriptor = descriptor
+        self.log = log
+        self.expected = False
+        self.shared = False
+        self.held = bytearray()
+        """An unfinished line of a log that several streams share."""
+
+
+class Keeper:
+    """Move output from pipes to logs until nobody needs it."""
+
+    def __init__(self, link: _socket.socket) -> None:
+        self._link: _socket.socket | None = link
+        self._listener: _socket.socket | None = None
+        self._listen_path = ""
+        self._console: Console | None = None
+        self._streams: dict[str, _Stream] = {}
+        self._by_descriptor: dict[int, _Stream] = {}
+        self._logs: dict[str, LogFile] = {}
+        self._compressors: dict[int, str] = {}
+        self._buffer = bytearray(_BLOCK)
+        self._epoll = select.epoll()
+        self._epoll.register(link.fileno(), select.EPOLLIN)
+        self._ended = False
+
+    def run(self) -> None:
+        """Work until told to end, or until the supervisor and all programs are gone."""
+        while not self._ended and (self._link or self._streams):
+            for descriptor, events in self._epoll.poll(self._pause(), 256):
+                self._handle(descriptor, events)
+            self._tend()
+        for log in self._logs.values():
+            log.close()
+        if self._console:
+            self._console.finish()
+
+    def _pause(self) -> float:
+        """Seconds until something has to be tried again; -1: nothing has."""
+        if any(log.problem for log in self._logs.values()):
+            return 1.0
+        if self._compressors:
+            return 0.2
+        return 0.05 if self._console and self._console.waiting else -1
+
+    def _handle(self, descriptor: int, events: int) -> None:
+        stream = self._by_descriptor.get(descriptor)
+        if stream is not None:
+            if not self._drain(stream) and events & select.EPOLLHUP:
+                self._forget(stream)
+        elif self._link and descriptor == self._link.fileno():
+            self._serve(self._link)
+        elif self._listener and descriptor == self._listener.fileno():
+            self._hand_over()
+
+    def _tend(self) -> None:
+        """Look after what needs more than one go: full disks, compression, a slow terminal."""
+        now = time.monotonic()
+        for log in self._logs.values():
+            if log.problem and log.retry(now):
+                self._tell(("recovered", log.path, log.lost))
+            while log.rotated:
+                self._compress(log.rotated.pop())
+        if self._compressors:
+            self._finish_compression()
+        if self._console and self._console.waiting:
+            self._console.flush()
+
+    def _drain(self, stream: _Stream) -> int:
+        """Move what is in the pipe, one block at the most; return how much it was."""
+        try:
+            length = os.readv(stream.descriptor, [self._buffer])
+        except BlockingIOError:
+            return 0
+        if not length:
+            return 0
+        if length == _SMALL_PIPE:
+            _enlarge(stream.descriptor)
+        self._deliver(stream, self._buffer, length)
+        return length
+
+    def _deliver(self, stream: _Stream, chunk: bytearray, length: int) -> None:
+        if stream.expected:
+            self._tell(("data", stream.key, bytes(chunk[:length])))
+        if self._console:
+            self._console.show(stream.name, chunk, length)
+        log = stream.log
+        if log is None:
+            return
+        if stream.shared:
+            chunk, length = _whole_lines(stream.held, chunk, length)
+            if not length:
+                return
+        had_problem = log.problem
+        log.append(chunk, length, time.monotonic())
+        if log.problem and not had_problem:
+            self._tell(("problem", stream.key, log.problem))
+
+    def _tell(self, message: tuple[Any, ...]) -> None:
+        if self._link:
+            try:
+                send(self._link, message)
+            except OSError:
+                self._lose_link()
+
+    def _lose_link(self) -> None:
+        if self._link:
+            self._epoll.unregister(self._link.fileno())
+            self._link.close()
+            self._link = None
+
+    def _serve(self, link: _socket.socket) -> None:
+        try:
+            received = receive(link)
+        except OSError:
+            received = None
+        if received is None:
+            self._lose_link()
+            return
+        (word, *arguments), descriptors = received
+        getattr(self, "_on_" + word)(*arguments, *descriptors)
+
+    def _on_listen(self, path: str, descriptor: int) -> None:
+        if self._listener:
+            self._epoll.unregister(self._listener.fileno())
+            self._listener.close()
+        self._listener = _socket.socket(fileno=descriptor)
+        self._listen_path = path
+        self._epoll.register(descriptor, select.EPOLLIN)
+
+    def _on_console(self, color: bool, descriptor: int) -> None:
+        self._console = Console(descriptor, color=color)
+
+    def _on_stream(self, key: str, name: str, log: tuple[Any, ...] | None, descriptor: int) -> None:
+        stream = _Stream(key, name, descriptor, None)
+        self._streams[key] = stream
+        self._by_descriptor[descriptor] = stream
+        self._on_log(key, log)
+        if self._console:
+            self._console.add(name)
+        self._epoll.register(descriptor, select.EPOLLIN)
+
+    def _on_log(self, key: str, log: tuple[Any, ...] | None) -> None:
+        stream = self._streams[key]
+        old = stream.log
+        if log is None:
+            stream.log = None
+        elif log[0] in self._logs:
+            stream.log = self._logs[log[0]]
+            stream.log.size_limit, stream.log.backups, stream.log.every, stream.log.compress = log[1:]
+        else:
+            stream.log = self._logs[log[0]] = LogFile(*log)
+        if old is not None and old is not stream.log:
+            self._release(old)
+        if stream.log is not None:
+            sharing = [other for other in self._streams.values() if other.log is stream.log]
+            for other in sharing:
+                other.shared = len(sharing) > 1
+
+    def _release(self, log: LogFile) -> None:
+        if not any(stream.log is log for stream in self._streams.values()):
+            log.close()
+            self._logs.pop(log.path, None)
+
+    def _on_drop(self, key: str) -> None:
+        stream = self._streams.get(key)
+        if stream is not None:
+            while self._drain(stream):
+                pass
+            self._forget(stream)
+
+    def _forget(self, stream: _Stream) -> None:
+        if stream.held and stream.log:
+            stream.log.append(stream.held, len(stream.held), time.monotonic())
+        self._epoll.unregister(stream.descriptor)
+        os.close(stream.descriptor)
+        del self._by_descriptor[stream.descriptor]
+        del self._streams[stream.key]
+        if stream.log is not None:
+            self._release(stream.log)
+
+    def _on_expect(self, key: str, expected: bool) -> None:
+        if key in self._streams:
+            self._streams[key].expected = expected
+
+    def _on_rotate(self, key: str) -> None:
+        log = self._streams[key].log if key in self._streams else None
+        if log is not None:
+            log.rotate(time.monotonic())
+
+    def _on_clear(self, key: str) -> None:
+        log = self._streams[key].log if key in self._streams else None
+        if log is not None:
+            log.clear(time.monotonic())
+
+    def _on_reopen(self) -> None:
+        for log in self._logs.values():
+            log.close()
+
+    def _on_sync(self, token: int) -> None:
+        self._drain_all()
+        self._tell(("synced", token))
+
+    def _on_quit(self) -> None:
+        self._drain_all()
+        for stream in list(self._streams.values()):
+            self._forget(stream)
+        self._ended = True
+
+    def _drain_all(self) -> None:
+        """Write what is in the pipes now, but not more than they can hold: a busy program must not keep us for ever."""
+        for stream in list(self._streams.values()):
+            left = _BLOCK
+            while left > 0 and (moved := self._drain(stream)):
+                left -= moved
+
+    def _hand_over(self) -> None:
+        """Give all streams to a supervisor that takes over; end when it has them."""
+        assert self._listener is not None
+        descriptor, _ = self._listener._accept()  # type: ignore[attr-defined]
+        client = _socket.socket(fileno=descriptor)
+        if self._link is not None or not _same_user(client):
+            client.close()
+            return
+        client.setblocking(True)
+        try:
+            for stream in self._streams.values():
+                if stream.held and stream.log:
+                    stream.log.append(stream.held, len(stream.held), time.monotonic())
+                log = stream.log
+                spec = (log.path, log.size_limit, log.backups, log.every, log.compress) if log else None
+                send(client, ("stream", stream.key, stream.name, spec), stream.descriptor)
+            send(client, ("end",))
+            self._ended = client.recv(1) == b"k"
+        except OSError:
+            pass
+        client.close()
+
+    def _compress(self, path: str) -> None:
+        """Compress a backup in a process of its own: it takes long, and what it needs stays out of our memory."""
+        pid = os.fork()
+        if pid == 0:
+            status = 1
+            try:
+                _gzip(path)
+                status = 0
+            finally:
+                os._exit(status)
+        self._compressors[pid] = path
+
+    def _finish_compression(self) -> None:
+        for pid in list(self._compressors):
+            if os.waitpid(pid, os.WNOHANG)[0]:
+                del self._compressors[pid]
+
+
+def _gzip(path: str) -> None:
+    """Replace a backup by its compressed copy, under the number that it has by then."""
+    import gzip
+    import shutil
+
+    os.nice(10)
+    temporary = f"{path}.{os.getpid()}.tmp"
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o640)
+    with open(path, "rb") as source, open(descriptor, "wb") as target:
+        with gzip.GzipFile(filename="", fileobj=target, mode="wb", compresslevel=6) as packed:
+            shutil.copyfileobj(source, packed, _BLOCK)
+        there = os.fstat(source.fileno())
+    stem = path.removesuffix(".1")
+    for number in range(1, 1000):
+        name = f"{stem}.{number}"
+        if os.path.exists(name) and os.stat(name).st_ino == there.st_ino:
+            os.rename(temporary, name + ".gz")
+            os.unlink(name)
+            return
+    os.unlink(temporary)
+
+
+def _whole_lines(held: bytearray, chunk: bytearray, length: int) -> tuple[bytearray, int]:
+    """Return the whole lines of what was held back and the new chunk; hold back the rest (up to 64 KiB)."""
+    held += chunk[:length]
+    end = held.rfind(b"\n") + 1 or (len(held) if len(held) > _SMALL_PIPE else 0)
+    lines = held[:end]
+    del held[:end]
+    return lines, end
+
+
+def _enlarge(descriptor: int) -> None:
+    """Give a busy pipe more room, so that each wake-up moves more."""
+    try:
+        fcntl.fcntl(descriptor, fcntl.F_SETPIPE_SZ, _BLOCK)
+    except OSError as error:
+        if error.errno not in (errno.EPERM, errno.EBUSY):
+            raise
+
+
+def _same_user(client: _socket.socket) -> bool:
+    """Say whether the peer is root or who we are (SO_PEERCRED, unix(7))."""
+    credentials = client.getsockopt(_socket.SOL_SOCKET, _socket.SO_PEERCRED, 12)
+    return int.from_bytes(credentials[4:8], sys.byteorder) in (0, os.geteuid())
+
+
+def main(descriptor: int) -> None:
+    """Run a keeper on its link; ignore the signals that are meant for the supervisor."""
+    os.setsid()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE):
+        signal.signal(number, signal.SIG_IGN)
+    Keeper(_socket.socket(fileno=descriptor)).run()
+
+
+if __name__ == "__main__":
+    main(LINK)

@@ -1,0 +1,248 @@
+"""The supervisor's end of the keeper: pipes for programs, and what the keeper is told about them."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import socket
+import sys
+from typing import TYPE_CHECKING, Any
+
+from genii.supervise.keeper import LINK, receive, send
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from genii.supervise.model import Log
+    from genii.system.poller import Poller
+
+__all__ = ["Output", "log_words", "take_over"]
+
+_log = logging.getLogger(__name__)
+_PATIENCE = 5.0
+"""Seconds that a message may take to reach the keeper before it is replaced."""
+
+
+def log_words(log: Log | None) -> tuple[object, ...] | None:
+    """Return a log as the keeper knows it; None: there is no file."""
+    if log is None or not log.path:
+        return None
+    return (log.path, log.size, log.backups, log.every, log.compress)
+
+
+class Output:
+    """All output streams of all programs.
+
+    A stream is known by its key (``web:0/stdout``); its pipe is made once, kept open for reading and writing here,
+    and inherited by every process that uses it.
+    """
+
+    def __init__(self, poller: Poller, link: socket.socket, pid: int) -> None:
+        self._poller = poller
+        self._streams: dict[str, tuple[int, str, tuple[object, ...] | None]] = {}
+        self._expecting: dict[str, Callable[[bytes], None]] = {}
+        self._syncs: dict[int, Callable[[], None]] = {}
+        self._token = 0
+        self._listener: tuple[str, socket.socket] | None = None
+        self._console: tuple[int, bool] | None = None
+        self._closing = False
+        self.problems: dict[str, str] = {}
+        """Path of a log that can't be written now -> why."""
+        self.lost: dict[str, int] = {}
+        """Path of a log -> bytes thrown away."""
+        self.pid = pid
+        self._attach(link)
+
+    def _attach(self, link: socket.socket) -> None:
+        link.settimeout(_PATIENCE)
+        self._link = link
+        self._process = os.pidfd_open(self.pid)
+        self._poller.add(link.fileno(), self._serve)
+        self._poller.add(self._process, self._keeper_ended)
+
+    def _keeper_ended(self) -> None:
+        """Replace a keeper that died; what it had read and not yet written is lost, what is in the pipes is not."""
+        self._poller.remove(self._process)
+        os.close(self._process)
+        with contextlib.suppress(ChildProcessError):
+            os.waitpid(self.pid, os.WNOHANG)
+        self._poller.remove(self._link.fileno())
+        self._link.close()
+        if self._closing:
+            return
+        _log.error("the keeper (pid %d) died; a new one takes over", self.pid)
+        ours, theirs = socket.socketpair()
+        with theirs:
+            self.pid = os.posix_spawn(
+                sys.executable,
+                [sys.executable, "-I", "-S", os.path.join(os.path.dirname(__file__), "keeper.py")],
+                dict(os.environ),
+                file_actions=[(os.POSIX_SPAWN_DUP2, theirs.fileno(), LINK)],
+            )
+        self._attach(ours)
+        self._introduce()
+
+    def _introduce(self) -> None:
+        """Tell a new keeper all that the old one knew."""
+        if self._listener:
+            self._send(("listen", self._listener[0]), self._listener[1].fileno())
+        if self._console:
+            self._send(("console", self._console[1]), self._console[0])
+        for key, (descriptor, name, log) in self._streams.items():
+            self._send_stream(key, name, log, descriptor)
+        for key in self._expecting:
+            self._send(("expect", key, True))
+
+    def _send(self, message: tuple[Any, ...], descriptor: int = -1) -> None:
+        try:
+            send(self._link, message, descriptor)  # type: ignore[arg-type]
+        except OSError as error:
+            _log.warning("the keeper (pid %d) does not listen: %s", self.pid, error)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, 9)
+
+    def _send_stream(self, key: str, name: str, log: tuple[object, ...] | None, descriptor: int) -> None:
+        reading = os.open(f"/proc/self/fd/{descriptor}", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        self._send(("stream", key, name, log), reading)
+        os.close(reading)
+
+    def _serve(self) -> None:
+        try:
+            received = receive(self._link)  # type: ignore[arg-type]
+        except OSError:
+            received = None
+        if received is None:
+            return  # its end is noticed by its pidfd
+        (word, *arguments), _ = received
+        getattr(self, "_on_" + word)(*arguments)
+
+    def _on_data(self, key: str, data: bytes) -> None:
+        if key in self._expecting:
+            self._expecting[key](data)
+
+    def _on_problem(self, key: str, text: str) -> None:
+        path = text.partition(":")[0]
+        self.problems[path] = text
+        _log.error("output of %s can't be written: %s", key.rpartition("/")[0], text)
+
+    def _on_recovered(self, path: str, lost: int) -> None:
+        self.problems.pop(path, None)
+        self.lost[path] = lost
+        _log.warning("%s can be written again; %d bytes of output were lost", path, lost)
+
+    def _on_synced(self, token: int) -> None:
+        self._syncs.pop(token, lambda: None)()
+
+    def listen(self, path: str, listener: socket.socket) -> None:
+        """Let a later supervisor take the streams over at ``path`` should this one die."""
+        self._listener = (path, listener)
+        self._send(("listen", path), listener.fileno())
+
+    def show_on(self, descriptor: int, *, color: bool) -> None:
+        """Show all lines on a descriptor, each with its program's name before it."""
+        self._console = (descriptor, color)
+        self._send(("console", color), descriptor)
+
+    def open(self, key: str, name: str, log: Log | None, owner: tuple[int, int] | None = None) -> int:
+        """Return the descriptor for a stream's processes to write to; make its pipe if there is none yet."""
+        known = self._streams.get(key)
+        words = log_words(log)
+        if known is not None:
+            if known[2] != words:
+                self._streams[key] = (known[0], name, words)
+                self._send(("log", key, words))
+            return known[0]
+        reading, writing = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        os.close(writing)
+        descriptor = os.open(f"/proc/self/fd/{reading}", os.O_RDWR | os.O_CLOEXEC)
+        if owner is not None:
+            os.fchown(descriptor, *owner)  # so that the program may open /dev/stdout
+        self._streams[key] = (descriptor, name, words)
+        self._send(("stream", key, name, words), reading)
+        os.close(reading)
+        return descriptor
+
+    def adopt(self, key: str, name: str, log: tuple[object, ...] | None, reading: int) -> None:
+        """Take over a stream from an earlier keeper; ``reading`` is its descriptor and is closed."""
+        descriptor = os.open(f"/proc/self/fd/{reading}", os.O_RDWR | os.O_CLOEXEC)
+        self._streams[key] = (descriptor, name, log)
+        self._send(("stream", key, name, log), reading)
+        os.close(reading)
+
+    def has(self, key: str) -> bool:
+        """Say whether a stream is open."""
+        return key in self._streams
+
+    def keys(self) -> list[str]:
+        """Return the keys of all streams."""
+        return list(self._streams)
+
+    def drop(self, key: str) -> None:
+        """Write what is in a stream and forget it."""
+        known = self._streams.pop(key, None)
+        if known is not None:
+            self._send(("drop", key))
+            os.close(known[0])
+
+    def expect(self, key: str, receiver: Callable[[bytes], None] | None) -> None:
+        """Call ``receiver`` with the data of a stream from now on; None: no more."""
+        if receiver is None:
+            if self._expecting.pop(key, None) is not None and key in self._streams:
+                self._send(("expect", key, False))
+            return
+        if key not in self._expecting:
+            self._send(("expect", key, True))
+        self._expecting[key] = receiver
+
+    def rotate(self, key: str) -> None:
+        """Rotate the log of a stream now."""
+        self._send(("rotate", key))
+
+    def clear(self, key: str) -> None:
+        """Throw away the logs of a stream."""
+        self._send(("clear", key))
+
+    def reopen(self) -> None:
+        """Open all logs anew, after somebody else has moved them."""
+        self._send(("reopen",))
+
+    def when_written(self, callback: Callable[[], None]) -> None:
+        """Call ``callback`` when all that was written before is in the logs."""
+        self._token += 1
+        self._syncs[self._token] = callback
+        self._send(("sync", self._token))
+
+    def close(self) -> None:
+        """Have everything written, end the keeper and wait for it."""
+        self._closing = True
+        self._send(("quit",))
+        self._poller.remove(self._link.fileno())
+        self._poller.remove(self._process)
+        with contextlib.suppress(ChildProcessError):
+            os.waitpid(self.pid, 0)
+        os.close(self._process)
+        self._link.close()
+        if self._listener:
+            self._listener[1].close()
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(self._listener[0])
+
+
+def take_over(path: str, adopt: Callable[[str, str, tuple[object, ...] | None, int], None]) -> int:
+    """Take all streams from the keeper of a dead supervisor that listens at ``path``; return how many there were."""
+    count = 0
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as link:
+        link.settimeout(_PATIENCE)
+        try:
+            link.connect(path)
+        except (FileNotFoundError, ConnectionRefusedError):
+            return 0
+        while (received := receive(link)) is not None:  # type: ignore[arg-type]
+            (word, *arguments), descriptors = received
+            if word == "end":
+                link.sendall(b"k")
+                break
+            adopt(arguments[0], arguments[1], arguments[2], descriptors[0])
+            count += 1
+    return count

@@ -1,0 +1,115 @@
+"""Processes by identity: a pid together with its start time, and the pidfd that can't be reused.
+
+A pid alone names whoever has the number now. pidfd_open(2), pidfd_send_signal(2), waitid(2).
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+
+__all__ = [
+    "boot_id",
+    "group_exists",
+    "group_members",
+    "open_process",
+    "reap",
+    "send_group_signal",
+    "send_signal",
+    "start_time",
+]
+
+
+def start_time(pid: int) -> int:
+    """Return when a process started, in clock ticks since boot (field 22 of /proc/PID/stat); 0: there is none."""
+    fields = _stat_fields(pid)
+    return int(fields[19]) if fields else 0
+
+
+def _stat_fields(pid: int) -> list[bytes]:
+    """Return the fields of /proc/PID/stat from the third on; the second may hold any bytes, brackets too."""
+    try:
+        descriptor = os.open(f"/proc/{pid}/stat", os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return []
+    try:
+        return os.read(descriptor, 1024).rpartition(b")")[2].split()
+    except OSError:
+        return []
+    finally:
+        os.close(descriptor)
+
+
+def boot_id() -> str:
+    """Return the random name of this boot, so that records of an earlier one are told apart."""
+    try:
+        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
+            return file.read().strip()
+    except OSError:
+        return ""
+
+
+def open_process(pid: int, started: int = 0) -> int:
+    """Return a pidfd of ``pid``; with ``started`` only if the process has that start time.
+
+    Raises:
+        ProcessLookupError: there is no such process (any more).
+    """
+    descriptor = os.pidfd_open(pid)
+    if started and start_time(pid) != started:
+        os.close(descriptor)
+        raise ProcessLookupError(f"process {pid} is another one now")
+    return descriptor
+
+
+def reap(descriptor: int, *, keep: bool = False) -> tuple[bool, int | None]:
+    """Return (has it ended, how) of the process behind a pidfd, and release it unless ``keep``.
+
+    How: the exit code, -N for signal N, None for a process that is not our child. Never blocks.
+    """
+    options = os.WEXITED | os.WNOHANG | (os.WNOWAIT if keep else 0)
+    try:
+        result = os.waitid(os.P_PIDFD, descriptor, options)
+    except ChildProcessError:
+        return True, None
+    if result is None:
+        return False, None
+    if result.si_code == os.CLD_EXITED:
+        return True, result.si_status
+    return True, -result.si_status
+
+
+def send_signal(descriptor: int, number: int) -> bool:
+    """Send a signal to the process behind a pidfd; say whether there was one to get it."""
+    try:
+        signal.pidfd_send_signal(descriptor, number)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def send_group_signal(group: int, number: int) -> bool:
+    """Send a signal to a process group; say whether it had members. Never signals group 0 or 1."""
+    if group <= 1:
+        return False
+    try:
+        os.killpg(group, number)
+    except (ProcessLookupError, PermissionError):
+        return False
+    return True
+
+
+def group_exists(group: int) -> bool:
+    """Say whether a process group has members (zombies count)."""
+    return send_group_signal(group, 0)
+
+
+def group_members(group: int) -> list[int]:
+    """Return the pids of a process group that still run (zombies left out), by a walk over /proc."""
+    members = []
+    for entry in os.listdir("/proc"):
+        if entry.isdigit():
+            fields = _stat_fields(int(entry))
+            if fields and fields[0] not in (b"Z", b"X") and int(fields[2]) == group:
+                members.append(int(entry))
+    return members

@@ -1,0 +1,169 @@
+"""Start a program: cheaply where posix_spawn can do it, through the launcher where it can't.
+
+posix_spawn(3) is a vfork: its cost does not grow with ours. It can't change user, limits or scheduling, nor tell the
+child its own pid (``LISTEN_PID``); ``launcher.py`` can.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import resource
+import signal
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from genii.system.launcher_client import LauncherClient
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["Command", "SpawnError", "Spawner", "find_executable"]
+
+_DEFAULT_SIGNALS = (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGTERM)
+_HOPELESS = frozenset({"ENOENT", "EACCES", "ENOTDIR", "ENOEXEC", "ELOOP", "EPERM", "E2BIG", "EINVAL", "ENAMETOOLONG"})
+
+
+class SpawnError(Exception):
+    """Say why a program could not be started; ``fatal`` when trying again can't help."""
+
+    def __init__(self, message: str, *, fatal: bool) -> None:
+        super().__init__(message)
+        self.fatal = fatal
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """All that a new process is made from; descriptors are ours, and inherited as the numbers given here."""
+
+    argv: tuple[str, ...]
+    environment: dict[str, str]
+    stdin: int
+    stdout: int
+    stderr: int
+    directory: str = ""
+    umask: int = -1
+    uid: int = -1
+    gid: int = -1
+    groups: tuple[int, ...] | None = None
+    limits: dict[str, tuple[int, int]] = field(default_factory=dict)
+    nice: int = 0
+    oom_score: int | None = None
+    sockets: tuple[tuple[str, int], ...] = ()
+    """Listening sockets by name, passed on from descriptor 3 upwards (sd_listen_fds(3))."""
+
+    @property
+    def needs_launcher(self) -> bool:
+        """Say whether posix_spawn is not enough."""
+        return bool(
+            self.uid >= 0
+            or self.gid >= 0
+            or self.groups is not None
+            or self.limits
+            or self.nice
+            or self.oom_score is not None
+            or self.sockets
+        )
+
+
+def find_executable(name: str, environment: dict[str, str], directory: str = "") -> str:
+    """Return the path that ``name`` stands for in the program's own ``PATH`` and directory.
+
+    Raises:
+        SpawnError: there is none, or it is not executable.
+    """
+    if "/" in name:
+        path = os.path.join(directory, name)
+        if not os.path.exists(path):
+            raise SpawnError(f"command not found: {path}", fatal=True)
+        if not os.access(path, os.X_OK) or os.path.isdir(path):
+            raise SpawnError(f"not executable: {path}", fatal=True)
+        return path
+    for folder in environment.get("PATH", os.defpath).split(":"):
+        path = os.path.join(directory, folder, name)
+        if os.access(path, os.X_OK) and not os.path.isdir(path):
+            return path
+    raise SpawnError(f"command not found: {name} (PATH={environment.get('PATH', os.defpath)})", fatal=True)
+
+
+class Spawner:
+    """Start programs as children of this process."""
+
+    def __init__(self) -> None:
+        self._home = os.open(".", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        self._files = resource.getrlimit(resource.RLIMIT_NOFILE)
+        self._launcher = LauncherClient()
+
+    @property
+    def file_limit(self) -> tuple[int, int]:
+        """The limit on open files that programs inherit: ours as it was at the start."""
+        return self._files
+
+    def spawn(self, command: Command) -> int:
+        """Start a process in a session of its own; return its pid.
+
+        Raises:
+            SpawnError: it could not be started; the message says why.
+        """
+        path = find_executable(command.argv[0], command.environment, command.directory)
+        try:
+            if command.needs_launcher:
+                return self._launcher.spawn(command, path, self._files)
+            return self._posix_spawn(command, path)
+        except OSError as error:
+            raise _explained(error, command, path) from None
+
+    def _posix_spawn(self, command: Command, path: str) -> int:
+        with self._attributes(command):
+            return os.posix_spawn(
+                path,
+                command.argv,
+                command.environment,
+                file_actions=_file_actions((command.stdin, command.stdout, command.stderr)),
+                setsid=True,
+                setsigmask=(),
+                setsigdef=_DEFAULT_SIGNALS,
+            )
+
+    @contextlib.contextmanager
+    def _attributes(self, command: Command) -> Iterator[None]:
+        """Take on what the child is to inherit, for the moment of the spawn: nothing else runs meanwhile."""
+        limit = resource.getrlimit(resource.RLIMIT_NOFILE)
+        old_umask = os.umask(command.umask) if command.umask >= 0 else -1
+        try:
+            if command.directory:
+                os.chdir(command.directory)
+            if limit != self._files:
+                resource.setrlimit(resource.RLIMIT_NOFILE, (self._files[0], limit[1]))
+            yield
+        finally:
+            if limit != self._files:
+                resource.setrlimit(resource.RLIMIT_NOFILE, limit)
+            if command.directory:
+                os.fchdir(self._home)
+            if old_umask >= 0:
+                os.umask(old_umask)
+
+    def close(self) -> None:
+        """End the launcher."""
+        self._launcher.close()
+        os.close(self._home)
+
+
+def _file_actions(standard: tuple[int, int, int]) -> list[tuple[int, int, int]]:
+    """Give the child its standard descriptors; ours are all above 2 (see ``genii.supervise.main``)."""
+    return [(os.POSIX_SPAWN_DUP2, descriptor, number) for number, descriptor in enumerate(standard)]
+
+
+def _explained(error: OSError, command: Command, path: str) -> SpawnError:
+    import errno
+
+    name = errno.errorcode.get(error.errno or 0, "")
+    step = getattr(error, "step", "") or ("directory" if error.filename == command.directory else "execute")
+    what = {"directory": f"can't change to directory {command.directory}", "execute": f"can't execute {path}"}
+    message = f"{what.get(step, step)}: {error.strerror or error}"
+    if name == "ENOENT" and step == "execute":
+        message = f"can't execute {path}: the interpreter in its first line does not exist"
+    if name == "ENOEXEC":
+        message = f"can't execute {path}: not a program (no #! line?)"
+    return SpawnError(message, fatal=name in _HOPELESS)
