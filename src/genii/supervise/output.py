@@ -96,7 +96,7 @@ class Output:
 
     def _send(self, message: tuple[Any, ...], descriptor: int = -1) -> None:
         try:
-            send(self._link, message, descriptor)  # type: ignore[arg-type]
+            send(self._link, message, descriptor)
         except OSError as error:
             _log.warning("the keeper (pid %d) does not listen: %s", self.pid, error)
             with contextlib.suppress(ProcessLookupError):
@@ -109,7 +109,7 @@ class Output:
 
     def _serve(self) -> None:
         try:
-            received = receive(self._link)  # type: ignore[arg-type]
+            received = receive(self._link)
         except OSError:
             received = None
         if received is None:
@@ -238,7 +238,7 @@ def take_over(path: str, adopt: Callable[[str, str, tuple[object, ...] | None, i
             link.connect(path)
         except (FileNotFoundError, ConnectionRefusedError):
             return 0
-        while (received := receive(link)) is not None:  # type: ignore[arg-type]
+        while (received := receive(link)) is not None:
             (word, *arguments), descriptors = received
             if word == "end":
                 link.sendall(b"k")
