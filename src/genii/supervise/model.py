@@ -12,6 +12,7 @@ from typing import Literal
 import msgspec
 
 from genii.backoff import Backoff
+from genii.supervise.template import fill
 
 __all__ = [
     "Health",
@@ -185,7 +186,7 @@ class Program(Frozen, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """How many run from the start: the lower bound where ``processes_max`` is above it."""
     processes_max: int = 1
     process_name: str = ""
-    """Template of the names of its processes (``{process_num}``); empty: its name, or ``name:N``."""
+    """Template of its processes' names (``{process_num}``, ``{process_num:02}``); empty: its name, or ``name:N``."""
 
     startsecs: float = 1.0
     ready: Ready | None = None
@@ -228,7 +229,7 @@ class Program(Frozen, frozen=True, kw_only=True, omit_defaults=True, gc=False):
         """Return the names of its first ``count`` processes (default: ``processes``)."""
         count = self.processes if count is None else count
         if self.process_name:
-            return [self.process_name.replace("{process_num}", str(number)) for number in range(count)]
+            return [fill(self.process_name, {"process_num": number}) for number in range(count)]
         if self.processes_max == 1 and self.processes == 1:
             return [self.name][:count]
         return [f"{self.name}:{number}" for number in range(count)]

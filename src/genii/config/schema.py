@@ -1,0 +1,417 @@
+"""The raw shape of genii.toml: its tables and keys, their types and what each is for. No I/O.
+
+These records say what may be written; ``resolve`` turns them into the model. The descriptions reach editors through the
+JSON Schema and readers through docs/configuration.md. A key that is absent is ``UNSET``; there is no null in TOML.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+__all__ = [
+    "ROOT_TABLES",
+    "BackoffTable",
+    "File",
+    "HealthTable",
+    "HttpTable",
+    "LimitTable",
+    "LogTable",
+    "LogsTable",
+    "ProcessesTable",
+    "ProgramTable",
+    "ReadyTable",
+    "RecycleTable",
+    "ScheduleTable",
+    "SocketTable",
+    "StopTable",
+    "SupervisorTable",
+    "TlsTable",
+    "WatchTable",
+]
+
+ROOT_TABLES = ("supervisor", "http", "jobs", "fleet", "hosts", "groups", "deploy")
+"""The tables that only the main file may have."""
+
+
+def _text(pattern: str) -> Meta:
+    # The pattern guides editors only: genii parses the text itself and says more than "does not match".
+    return Meta(extra_json_schema={"pattern": rf"{pattern}|\$\{{"})
+
+
+def _key(description: str, default: Any = None, example: Any = None, *, otherwise: str = "") -> Meta:
+    # ``otherwise`` is a default that is no literal value: for readers, not for an editor to insert.
+    extra = {} if default is None else {"default": default}
+    if otherwise:
+        extra["x-default"] = otherwise
+    return Meta(description=description, examples=None if example is None else [example], extra_json_schema=extra)
+
+
+Seconds = Annotated[float, Meta(ge=0)]
+Duration = Seconds | Annotated[str, _text(r"^\s*\d+(\.\d+)?\s*([a-zA-Z]+\s*(\d+(\.\d+)?\s*[a-zA-Z]+\s*)*)?$")]
+Bytes = Annotated[int, Meta(ge=0)]
+Size = Bytes | Annotated[str, _text(r"^\s*\d+(\.\d+)?\s*[kmgtKMGT]?([iI]?[bB])?\s*$")]
+Mode = Annotated[str, _text(r"^0?[0-7]{1,4}$")]
+Signal = Annotated[int, Meta(ge=1, le=64)] | str
+Count = Annotated[int, Meta(ge=1)]
+Words = str | list[str]
+Limit = Annotated[int, Meta(ge=-1)] | str
+
+
+class Table(Struct, kw_only=True, forbid_unknown_fields=True, gc=False):
+    """The base of all tables of the file: keys that are not named here are errors."""
+
+
+class StopTable(Table, kw_only=True, forbid_unknown_fields=True, gc=False):
+    """How a process is asked to end."""
+
+    signal: Annotated[Signal | UnsetType, _key("The signal that asks it to end.", "TERM", "INT")] = UNSET
+    timeout: Annotated[Duration | UnsetType, _key("How long it may take before it is killed.", "10s")] = UNSET
+    group: Annotated[bool | UnsetType, _key("Signal its whole process group, not only itself.", default=True)] = UNSET
+
+
+class ReadyTable(Table, kw_only=True, forbid_unknown_fields=True, gc=False):
+    """How a starting process shows that it is ready; exactly one of the questions `alive` to `command`."""
+
+    alive: Annotated[Duration | UnsetType, _key("It lived for this long (the same as `startsecs`).", example="5s")] = (
+        UNSET
+    )
+    line: Annotated[
+        str | UnsetType, _key("It wrote a line that this regular expression finds.", example="^listening on")
+    ] = UNSET
+    notify: Annotated[bool | UnsetType, _key("It sent `READY=1` to `$NOTIFY_SOCKET`, as for systemd.")] = UNSET
+    tcp: Annotated[
+        Annotated[int, Meta(ge=1, le=65535)] | str | UnsetType,
+        _key("This port (of 127.0.0.1) or `host:port` accepts a connection.", example="127.0.0.1:8000"),
+    ] = UNSET
+    http: Annotated[
+        str | UnsetType, _key("This http:// URL answers with a status below 400.", example="http://127.0.0.1:8000/")
+    ] = UNSET
+    command: Annotated[Words | UnsetType, _key("This command exits with 0.", example="pg_isready -q")] = UNSET
+    timeout: Annotated[Duration | UnsetType, _key("How long it has to become ready.", "30s")] = UNSET
+    interval: Annotated[Duration | UnsetType, _key("How often it is asked.", "100ms")] = UNSET
+
+
+class HealthTable(Table, kw_only=True, forbid_unknown_fields=True, gc=False):
+    """How a running process is asked whether it is well; exactly one of the questions `notify` to `command`."""
+
+    notify: Annotated[
+        bool | UnsetType, _key("It sends `WATCHDOG=1` to `$NOTIFY_SOCKET` at least once an interval.")
+    ] = UNSET
+    tcp: Annotated[
+        Annotated[int, Meta(ge=1, le=65535)] | str | UnsetType,
+        _key("This port (of 127.0.0.1) or `host:port` accepts a connection.", example="127.0.0.1:8000"),
+    ] = UNSET
+    http: Annotated[
+        str | UnsetType,
+        _key("This http:// URL answers with a status below 400.", example="http://127.0.0.1:8000/health"),
+    ] = UNSET
+    command: Annotated[Words | UnsetType, _key("This command exits with 0.", example="redis-cli ping")] = UNSET
+    timeout: Annotated[Duration | UnsetType, _key("How long one answer may take.", "5s")] = UNSET
+    interval: Annotated[Duration | UnsetType, _key("How often it is asked.", "10s")] = UNSET
+    failures: Annotated[Count | UnsetType, _key("After how many bad answers in a row it is restarted.", 3)] = UNSET
+
+
+class BackoffTable(Table, kw_only=True, forbid_unknown_fields=True, gc=False):
+    """How long to wait before a process that failed is started again."""
+
+    initial: Annotated[Duration | UnsetType, _key("The wait before the first new attempt.", "100ms")] = UNSET
+    factor: Annotated[
+        Annotated[float, Meta(ge=1)] | UnsetType, _key("By how much each wait is longer than the one before.", 2)
+    ] = UNSET
+    cap: Annotated[Duration | UnsetType, _key("The longest wait.", "1m")] = UNSET
+    jitter: Annotated[
+        Annotated[float, Meta(ge=0, le=1)] | UnsetType, _key("The part of each wait that is random.", 0.1)
+    ] = UNSET
+
+
+class ProcessesTable(Table, kw_only=True, forbid_unknown_fields=True, gc=False):
+    """An elastic number of processes, driven by how many are busy."""
+
+    min: Annotated[Count | UnsetType, _key("How many run always.", 1)] = UNSET
+    max: Annotated[Count, _key("How many run at most.", example=5)]
+
+
+class ScheduleTable(Table, kw_only=True, forbid_unknown_fields=True, gc=False):
+    """When the clock starts a program."""
+
+    cron: Annotated[
+        str,
+        _key(
+            "Five cron fields, or six with seconds first; or `@hourly`, `@daily`, `@weekly`, `@monthly`, `@yearly`.",
+            example="*/5 * * * *",
+        ),
+    ]
+    timezone: Annotated[
+        str | UnsetType, _key("The time zone of the fields.", example="Europe/Berlin", otherwise="local time")
+    ] = UNSET
+    overlap: Annotated[
+        Literal["skip", "queue", "allow"] | UnsetType, _key("What happens when the last run still goes on.", "skip")
+    ] = UNSET
+    jitter: Annotated[Duration | UnsetType, _key("Start up to this much later, at random.", 0)] = UNSET
+    missed: Annotated[
+        Literal["skip", "run"] | UnsetType,
+        _key("Whether a run that was missed while genii was down is made up.", "skip"),
+    ] = UNSET
+
+
+class WatchTable(Table, kw_only=True, forbid_unknown_fields=True, gc=False):
+    """Which file changes start a program, or restart it when it runs."""
+
+    paths: Annotated[list[str], _key("Files and directories (recursive).", example=["assets"])]
+    ignore: Annotated[list[str] | UnsetType, _key("Patterns of names that do not count.", example=["*.tmp"])] = UNSET
+    only: Annotated[list[str] | UnsetType, _key("Patterns of the only names that count.", example=["*.py"])] = UNSET
+    debounce: Annotated[Duration | UnsetType, _key("How long it must be quiet after a change.", "200ms")] = UNSET
+
+
+class RecycleTable(Table, kw_only=True, forbid_unknown_fields=True, gc=False):
+    """When a process is replaced although it is well; 0 is never."""
+
+    jobs: Annotated[
+        Annotated[int, Meta(ge=0)] | UnsetType, _key("After this many jobs or requests (of a worker).", 0, 1000)
+    ] = UNSET
+    age: Annotated[Duration | UnsetType, _key("At this age.", 0, "1d")] = UNSET
+    memory: Annotated[Size | UnsetType, _key("Above this much memory (RSS).", 0, "400MB")] = UNSET
+
+
+class LogTable(Table, kw_only=True, forbid_unknown_fields=True, gc=False):
+    """Where one output stream goes and how its file is rotated."""
+
+    path: Annotated[str | UnsetType, _key("The file; `-`: genii's own output; `none`: nowhere.")] = UNSET
+    size: Annotated[Size | UnsetType, _key("Rotate when the file is this big; 0: never.", "50MB")] = UNSET
+    backups: Annotated[Annotated[int, Meta(ge=0)] | UnsetType, _key("How many old files are kept.", 10)] = UNSET
+    every: Annotated[Duration | UnsetType, _key("Rotate this often; 0: never.", 0, "1d")] = UNSET
+    compress: Annotated[bool | UnsetType, _key("Compress old files with gzip.", default=False)] = UNSET
+
+
+class LogsTable(Table, kw_only=True, forbid_unknown_fields=True, gc=False):
+    """Where the output goes; `size`, `backups`, `every` and `compress` hold for both streams."""
+
+    stdout: Annotated[
+        str | LogTable | UnsetType,
+        _key(
+            "The file; `-`: genii's own output; `none`: nowhere.",
+            example="log/web.log",
+            otherwise="LOG_DIR/{process_name}.log",
+        ),
+    ] = UNSET
+    stderr: Annotated[
+        str | LogTable | UnsetType, _key("The same for errors; `stdout`: merged into it, in order.", "stdout")
+    ] = UNSET
+    size: Annotated[Size | UnsetType, _key("Rotate when the file is this big; 0: never.", "50MB")] = UNSET
+    backups: Annotated[Annotated[int, Meta(ge=0)] | UnsetType, _key("How many old files are kept.", 10)] = UNSET
+    every: Annotated[Duration | UnsetType, _key("Rotate this often; 0: never.", 0, "1d")] = UNSET
+    compress: Annotated[bool | UnsetType, _key("Compress old files with gzip.", default=False)] = UNSET
+
+
+class SocketTable(Table, kw_only=True, forbid_unknown_fields=True, gc=False):
+    """A listening socket that genii binds once and passes to the program."""
+
+    url: Annotated[str, _key("`tcp://host:port` or `unix:///path`.", example="tcp://127.0.0.1:8000")]
+    backlog: Annotated[Count | UnsetType, _key("How many connections may wait.", 2048)] = UNSET
+    mode: Annotated[Mode | UnsetType, _key("The permissions of a unix socket.", "0600")] = UNSET
+    user: Annotated[str | UnsetType, _key("The owner of a unix socket.")] = UNSET
+    group: Annotated[str | UnsetType, _key("The group of a unix socket.")] = UNSET
+
+
+class LimitTable(Table, kw_only=True, forbid_unknown_fields=True, gc=False):
+    """A soft limit and the hard limit up to which the program may raise it."""
+
+    soft: Annotated[Limit, _key("The limit that holds.")]
+    hard: Annotated[Limit, _key("The limit up to which it may be raised.")]
+
+
+class ProgramTable(Table, kw_only=True, forbid_unknown_fields=True, gc=False):
+    """A program: a command (or a worker class), what triggers it, how many, whether it is well, how it ends."""
+
+    command: Annotated[
+        Words | UnsetType,
+        _key("What to run. A string is split as a shell does (and run by one where needed); a list is run as it is.",
+             example="uvicorn shop:app --port 8000"),
+    ] = UNSET  # fmt: skip
+    worker: Annotated[
+        str | UnsetType,
+        _key("Instead of `command`: the worker class to run, `module:Class`.", example="shop.workers:Thumbs"),
+    ] = UNSET
+    libs: Annotated[list[str] | UnsetType, _key("Directories to import the worker from.", example=["lib"])] = UNSET
+    description: Annotated[str | UnsetType, _key("A line for people, shown in the status.")] = UNSET
+
+    autostart: Annotated[bool | UnsetType, _key("Start it when genii starts.", default=True)] = UNSET
+    schedule: Annotated[
+        str | ScheduleTable | UnsetType, _key("Start it by the clock: cron fields, or a table.", example="*/5 * * * *")
+    ] = UNSET
+    watch: Annotated[
+        str | list[str] | WatchTable | UnsetType,
+        _key("Start (or restart) it when files change: a path, a list of paths, or a table.", example=["src"]),
+    ] = UNSET
+    depends_on: Annotated[
+        list[str] | UnsetType, _key("Programs that must be ready before it starts.", example=["database"])
+    ] = UNSET
+    priority: Annotated[
+        int | UnsetType, _key("Among programs that are free to start, the lowest starts first and stops last.", 999)
+    ] = UNSET
+
+    processes: Annotated[
+        Count | Annotated[str, _text(r"^\s*\d+\s*$")] | ProcessesTable | UnsetType,
+        _key("How many run: a number, or `{ min, max }` for an elastic number.", 1, 4),
+    ] = UNSET
+    process_name: Annotated[
+        str | UnsetType,
+        _key(
+            "The template of the names of its processes.",
+            example="{program}-{process_num:02}",
+            otherwise="the program's name, `name:0`… where there are several",
+        ),
+    ] = UNSET
+
+    startsecs: Annotated[Duration | UnsetType, _key("How long it must live to count as started.", "1s")] = UNSET
+    ready: Annotated[ReadyTable | UnsetType, _key("How it shows that it is ready.", example={"tcp": 8000})] = UNSET
+    health: Annotated[
+        HealthTable | UnsetType,
+        _key("How it is asked whether it is still well.", example={"http": "http://127.0.0.1:8000/health"}),
+    ] = UNSET
+    check: Annotated[
+        Words | UnsetType, _key("A command that must succeed before a running program is restarted or reloaded.",
+                                example="nginx -t"),
+    ] = UNSET  # fmt: skip
+    check_timeout: Annotated[Duration | UnsetType, _key("How long the check may take.", "1m")] = UNSET
+
+    restart: Annotated[
+        Literal["always", "on-failure", "never"] | UnsetType,
+        _key("When it is started again after it ended by itself; scheduled programs: `never`.", "on-failure"),
+    ] = UNSET
+    exit_codes: Annotated[
+        list[Annotated[int, Meta(ge=0, le=255)]] | UnsetType, _key("The exit codes that count as success.", [0])
+    ] = UNSET
+    retries: Annotated[
+        Annotated[int, Meta(ge=0)] | UnsetType, _key("After how many failed starts in a row it is given up.", 10)
+    ] = UNSET
+    backoff: Annotated[BackoffTable | UnsetType, _key("How long to wait before the next attempt.")] = UNSET
+    stop: Annotated[
+        str | StopTable | UnsetType, _key("How it is asked to end: a signal, or a table.", example="INT")
+    ] = UNSET
+    reload: Annotated[str | UnsetType, _key("What `genii reload` does: a signal, or `restart`.", "HUP")] = UNSET
+    recycle: Annotated[RecycleTable | UnsetType, _key("When it is replaced although it is well.")] = UNSET
+    orphans: Annotated[
+        Literal["adopt", "stop", "ignore"] | UnsetType,
+        _key("What to do with its processes that outlived an earlier genii.", "adopt"),
+    ] = UNSET
+
+    user: Annotated[str | UnsetType, _key("The user it runs as: a name or a number (only root may change it).")] = UNSET
+    group: Annotated[str | UnsetType, _key("Its group.", otherwise="the user's")] = UNSET
+    groups: Annotated[list[str] | UnsetType, _key("Its supplementary groups.", otherwise="the user's")] = UNSET
+    directory: Annotated[
+        str | UnsetType,
+        _key("The directory it starts in.", otherwise="the folder of the main file; `/` for the system file"),
+    ] = UNSET
+    umask: Annotated[Mode | UnsetType, _key("Its umask, in octal.", example="027", otherwise="the supervisor's")] = (
+        UNSET
+    )
+    environment: Annotated[
+        dict[str, str | int | float] | UnsetType, _key("Variables to set.", example={"PORT": "8000"})
+    ] = UNSET
+    env_file: Annotated[Words | UnsetType, _key("Files of `NAME=value` lines to set.", example=".env")] = UNSET
+    clear_environment: Annotated[
+        bool | UnsetType, _key("Start from an empty environment, not from genii's own.", default=False)
+    ] = UNSET
+    secret_variables: Annotated[
+        list[str] | UnsetType,
+        _key("Variables never to be shown; names with PASSWORD, SECRET, TOKEN, KEY and the like never are.",
+             example=["DATABASE_URL"]),
+    ] = UNSET  # fmt: skip
+    limits: Annotated[
+        dict[str, Limit | list[Limit] | LimitTable] | UnsetType,
+        _key("Resource limits: `nofile`, `nproc`, `memory`, `core`, `cpu`…; a value, `[soft, hard]` or `unlimited`.",
+             example={"nofile": 100000, "memory": "512MB"}),
+    ] = UNSET  # fmt: skip
+    nice: Annotated[Annotated[int, Meta(ge=-20, le=19)] | UnsetType, _key("Its nice value.", 0)] = UNSET
+    oom_score: Annotated[
+        Annotated[int, Meta(ge=-1000, le=1000)] | UnsetType, _key("How readily the kernel kills it for memory.")
+    ] = UNSET
+    sockets: Annotated[
+        dict[str, str | SocketTable] | UnsetType,
+        _key(
+            "Listening sockets that genii binds once and passes on, by name.", example={"http": "tcp://127.0.0.1:8000"}
+        ),
+    ] = UNSET
+    logs: Annotated[
+        str | LogsTable | UnsetType,
+        _key("Where its output goes: a file, `-` (genii's own output), `none`, or a table.", example="log/web.log"),
+    ] = UNSET
+
+
+class SupervisorTable(Table, kw_only=True, forbid_unknown_fields=True, gc=False):
+    """The supervisor itself."""
+
+    include: Annotated[
+        Words | UnsetType, _key("More files with programs; patterns relative to this file.", example=["conf.d/*.toml"])
+    ] = UNSET
+    identifier: Annotated[str | UnsetType, _key("The name of this supervisor.", "genii")] = UNSET
+    state_dir: Annotated[
+        str | UnsetType,
+        _key("Pid file, control socket and records.", otherwise=".genii; /run/genii for the system file"),
+    ] = UNSET
+    log_dir: Annotated[
+        str | UnsetType,
+        _key("Logs that have no path of their own.", otherwise="STATE_DIR/log; /var/log/genii for the system file"),
+    ] = UNSET
+    log: Annotated[
+        str | LogTable | UnsetType,
+        _key("The supervisor's own log: a file, `-`, `none`, or a table.", otherwise="LOG_DIR/genii.log as a daemon"),
+    ] = UNSET
+    log_level: Annotated[
+        Literal["debug", "info", "warning", "error"] | UnsetType, _key("How much the supervisor tells.", "info")
+    ] = UNSET
+    umask: Annotated[Mode | UnsetType, _key("The umask, in octal.", "022")] = UNSET
+    user: Annotated[str | UnsetType, _key("The user the supervisor itself becomes (only root may change it).")] = UNSET
+    socket_mode: Annotated[Mode | UnsetType, _key("The permissions of the control socket.", "0600")] = UNSET
+    socket_owner: Annotated[
+        str | UnsetType, _key("The owner of the control socket, `user` or `user:group`.", example="root:adm")
+    ] = UNSET
+
+
+class TlsTable(Table, kw_only=True, forbid_unknown_fields=True, gc=False):
+    """The certificate of the control API."""
+
+    certificate: Annotated[str, _key("The certificate chain, a PEM file.")]
+    key: Annotated[str, _key("Its private key, a PEM file.")]
+
+
+class HttpTable(Table, kw_only=True, forbid_unknown_fields=True, gc=False):
+    """The control API over TCP; without `listen` there is only the unix socket."""
+
+    listen: Annotated[
+        str | UnsetType, _key("`host:port`; beyond loopback only with a password.", example="127.0.0.1:9001")
+    ] = UNSET
+    username: Annotated[str | UnsetType, _key("Who may see and change everything.")] = UNSET
+    password: Annotated[
+        str | UnsetType, _key("The password: a `scrypt$…` or `{SHA}…` hash; plain text is discouraged.")
+    ] = UNSET
+    password_file: Annotated[str | UnsetType, _key("A file whose first line is the password or its hash.")] = UNSET
+    readonly_username: Annotated[str | UnsetType, _key("Who may only look.")] = UNSET
+    readonly_password: Annotated[str | UnsetType, _key("That user's password, as above.")] = UNSET
+    tls: Annotated[TlsTable | UnsetType, _key("Serve HTTPS.")] = UNSET
+    metrics_public: Annotated[bool | UnsetType, _key("Serve `/metrics` without a password.", default=False)] = UNSET
+
+
+_PROGRAM_NAMES = {"propertyNames": {"pattern": "^(?!all$)[A-Za-z0-9_][A-Za-z0-9_.@+-]*$"}}
+
+
+class File(Table, kw_only=True, forbid_unknown_fields=True, gc=False):
+    """A genii.toml file: what genii keeps running."""
+
+    supervisor: Annotated[SupervisorTable | UnsetType, _key("The supervisor itself.")] = UNSET
+    http: Annotated[HttpTable | UnsetType, _key("The control API over TCP.")] = UNSET
+    defaults: Annotated[
+        ProgramTable | UnsetType, _key("Keys for all programs of this file; each program overrides them.")
+    ] = UNSET
+    program: Annotated[
+        dict[str, ProgramTable] | UnsetType,
+        Meta(description="The programs, by name.", extra_json_schema=_PROGRAM_NAMES),
+    ] = UNSET
+    jobs: Annotated[dict[str, Any] | UnsetType, _key("The embedded job server.")] = UNSET
+    fleet: Annotated[dict[str, Any] | UnsetType, _key("How remote hosts are reached.")] = UNSET
+    hosts: Annotated[dict[str, Any] | UnsetType, _key("Remote hosts, by name.")] = UNSET
+    groups: Annotated[dict[str, Any] | UnsetType, _key("Groups of hosts, by name.")] = UNSET
+    deploy: Annotated[dict[str, Any] | UnsetType, _key("Releases, by name.")] = UNSET

@@ -1,0 +1,131 @@
+"""A file as it was read, and the faults found in it, each with its place. No I/O."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from os.path import dirname
+from typing import TYPE_CHECKING, Any
+
+from genii.config.locate import Locator, Path
+from genii.errors import Problem
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+__all__ = ["Faults", "Layer", "Scope", "Source", "did_you_mean", "quote"]
+
+_MOST_FAULTS = 100
+
+
+def quote(value: object) -> str:
+    """Show a value of the user in a message: on one line, and not endless."""
+    shown = repr(value)
+    return shown if len(shown) <= 80 else f"{shown[:70]}…{shown[-1]}"
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """Return ``"; did you mean 'known'?"`` for a word that is nearly one of the known ones, else ``""``."""
+    if len(word) > 60:
+        return ""
+    close = get_close_matches(word.lower(), list(known), n=1, cutoff=0.6)
+    return f"; did you mean {close[0]!r}?" if close else ""
+
+
+@dataclass(slots=True)
+class Source:
+    """One file: its path, its text, and what TOML makes of it."""
+
+    path: str
+    text: str
+    data: dict[str, Any]
+    mode: int = 0o600
+    _locator: Locator | None = None
+
+    @property
+    def folder(self) -> str:
+        """Return the folder of the file, which ``{here}`` stands for."""
+        return dirname(self.path)
+
+    def problem(self, path: Path, message: str, *, key: bool = False) -> Problem:
+        """Return a problem placed at the value (or the key) that ``path`` leads to."""
+        if self._locator is None:
+            self._locator = Locator(self.text)
+        line, column = self._locator.key(path) if key else self._locator.value(path)
+        return Problem(self.path, line, column, message)
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """A table of a file that gives keys to a program: its own, or ``[defaults]``."""
+
+    source: Source
+    path: Path
+    table: Mapping[str, Any]
+
+    def reach(self, path: Path) -> int:
+        """Return how many steps of a path lead somewhere in this table."""
+        found: Any = self.table
+        for steps, step in enumerate(path):
+            try:
+                found = found[step]
+            except (KeyError, IndexError, TypeError):
+                return steps
+        return len(path)
+
+
+@dataclass(slots=True)
+class Faults:
+    """Collect what is wrong and what is doubtful, each once and not without end."""
+
+    problems: dict[Problem, None] = field(default_factory=dict)
+    warnings: dict[Problem, None] = field(default_factory=dict)
+    left_out: int = 0
+
+    @property
+    def full(self) -> bool:
+        """Say whether there are more faults than anybody wants to read."""
+        return len(self.problems) >= _MOST_FAULTS
+
+    def add(self, problem: Problem) -> None:
+        """Note an error."""
+        if self.full:
+            self.left_out += problem not in self.problems
+        else:
+            self.problems.setdefault(problem)
+
+    def warn(self, problem: Problem) -> None:
+        """Note what is legal and probably a mistake."""
+        if len(self.warnings) < _MOST_FAULTS:
+            self.warnings.setdefault(problem)
+
+    def all_problems(self) -> list[Problem]:
+        """Return the errors in the order of files and lines, and how many there are beyond them."""
+        order = {path: number for number, path in enumerate(dict.fromkeys(found.path for found in self.problems))}
+        ordered = sorted(self.problems, key=lambda found: (order[found.path], found.line, found.column))
+        if self.left_out:
+            ordered.append(Problem(ordered[0].path, 0, 0, f"and {self.left_out} more errors; mend these first"))
+        return ordered
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Report faults of one table that is made of layers, the foremost first."""
+
+    faults: Faults
+    layers: tuple[Layer, ...]
+
+    def place(self, path: Path, message: str, *, key: bool = False) -> Problem:
+        """Return the problem, placed where the longest part of ``path`` was written."""
+        layer = max(self.layers, key=lambda layer: layer.reach(path))
+        label = ".".join(str(step) for step in path if isinstance(step, str))
+        text = f"{label}: {message}" if label else message
+        return layer.source.problem((*layer.path, *path), text, key=key)
+
+    def error(self, path: Path, message: str, *, key: bool = False) -> None:
+        """Note an error at ``path``."""
+        self.faults.add(self.place(path, message, key=key))
+
+    def warn(self, path: Path, message: str, *, key: bool = False) -> None:
+        """Note a warning at ``path``."""
+        self.faults.warn(self.place(path, message, key=key))
