@@ -25,9 +25,58 @@ __all__ = ["NO_NAMES", "shell_text", "split_command"]
 NO_NAMES = Names(variables={}, words={}, per_process=True)
 
 _SHELL_WORDS = frozenset(
-    "! . : [[ alias bg break case cd command continue do done elif else esac eval exec exit export fg fi for function "
-    "getopts hash if jobs local read readonly return select set shift source then time times trap type ulimit umask "
-    "unalias unset until wait while { }".split()
+    [
+        "!",
+        ".",
+        ":",
+        "[[",
+        "alias",
+        "bg",
+        "break",
+        "case",
+        "cd",
+        "command",
+        "continue",
+        "do",
+        "done",
+        "elif",
+        "else",
+        "esac",
+        "eval",
+        "exec",
+        "exit",
+        "export",
+        "fg",
+        "fi",
+        "for",
+        "function",
+        "getopts",
+        "hash",
+        "if",
+        "jobs",
+        "local",
+        "read",
+        "readonly",
+        "return",
+        "select",
+        "set",
+        "shift",
+        "source",
+        "then",
+        "time",
+        "times",
+        "trap",
+        "type",
+        "ulimit",
+        "umask",
+        "unalias",
+        "unset",
+        "until",
+        "wait",
+        "while",
+        "{",
+        "}",
+    ]
 )
 """First words that mean something to the shell only (or something else than the program of that name)."""
 

@@ -139,6 +139,11 @@ class Output:
         self._listener = (path, listener)
         self._send(("listen", path), listener.fileno())
 
+    @property
+    def shown(self) -> bool:
+        """Say whether all lines are shown somewhere besides the logs."""
+        return self._console is not None
+
     def show_on(self, descriptor: int, *, color: bool) -> None:
         """Show all lines on a descriptor, each with its program's name before it."""
         self._console = (descriptor, color)

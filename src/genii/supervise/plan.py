@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from genii.supervise.report import Difference
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Callable, Collection, Iterable, Mapping
 
     import msgspec
 
@@ -88,9 +88,9 @@ def dependents(programs: Mapping[str, Program], names: Iterable[str]) -> set[str
     return found
 
 
-def may_start(program: Program, running: Collection[str]) -> list[str]:
-    """Return what ``program`` still waits for; empty: it may start. ``running``: programs that run (are ready)."""
-    return [name for name in program.depends_on if name not in running]
+def may_start(program: Program, satisfied: Callable[[str], bool]) -> list[str]:
+    """Return what ``program`` still waits for; empty: it may start. ``satisfied`` tells who may be relied on."""
+    return [name for name in program.depends_on if not satisfied(name)]
 
 
 def may_stop(programs: Mapping[str, Program], name: str, stopping: Collection[str]) -> bool:

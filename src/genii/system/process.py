@@ -8,6 +8,8 @@ from __future__ import annotations
 import os
 import signal
 
+from genii.system.procfs import read_stat, start_time
+
 __all__ = [
     "boot_id",
     "group_exists",
@@ -16,28 +18,7 @@ __all__ = [
     "reap",
     "send_group_signal",
     "send_signal",
-    "start_time",
 ]
-
-
-def start_time(pid: int) -> int:
-    """Return when a process started, in clock ticks since boot (field 22 of /proc/PID/stat); 0: there is none."""
-    fields = _stat_fields(pid)
-    return int(fields[19]) if fields else 0
-
-
-def _stat_fields(pid: int) -> list[bytes]:
-    """Return the fields of /proc/PID/stat from the third on; the second may hold any bytes, brackets too."""
-    try:
-        descriptor = os.open(f"/proc/{pid}/stat", os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:
-        return []
-    try:
-        return os.read(descriptor, 1024).rpartition(b")")[2].split()
-    except OSError:
-        return []
-    finally:
-        os.close(descriptor)
 
 
 def boot_id() -> str:
@@ -56,9 +37,12 @@ def open_process(pid: int, started: int = 0) -> int:
         ProcessLookupError: there is no such process (any more).
     """
     descriptor = os.pidfd_open(pid)
-    if started and start_time(pid) != started:
+    try:
+        if started and start_time(pid) != started:
+            raise ProcessLookupError(f"process {pid} is another one now")
+    except ProcessLookupError:
         os.close(descriptor)
-        raise ProcessLookupError(f"process {pid} is another one now")
+        raise
     return descriptor
 
 
@@ -109,7 +93,10 @@ def group_members(group: int) -> list[int]:
     members = []
     for entry in os.listdir("/proc"):
         if entry.isdigit():
-            fields = _stat_fields(int(entry))
-            if fields and fields[0] not in (b"Z", b"X") and int(fields[2]) == group:
+            try:
+                found = read_stat(int(entry))
+            except ProcessLookupError:
+                continue
+            if found.group == group and not found.ended:
                 members.append(int(entry))
     return members

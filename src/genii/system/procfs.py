@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-__all__ = ["ProcessStat", "command_line", "read_stat", "start_time"]
+import os
+
+__all__ = ["ProcessStat", "command_line", "read_stat", "resident_bytes", "start_time", "usage"]
+
+_PAGE = os.sysconf("SC_PAGE_SIZE")
+_TICKS = os.sysconf("SC_CLK_TCK")
 
 
 class ProcessStat:
@@ -54,3 +59,25 @@ def command_line(pid: int) -> list[str]:
     except (FileNotFoundError, ProcessLookupError):
         raise ProcessLookupError(f"there is no process {pid}") from None
     return [word.decode(errors="replace") for word in text.removesuffix(b"\0").split(b"\0")] if text else []
+
+
+def resident_bytes(pid: int) -> int:
+    """Return the resident memory of a process in bytes (second field of /proc/PID/statm); 0: there is none."""
+    try:
+        with open(f"/proc/{pid}/statm", "rb", buffering=0) as file:
+            return int(file.read(128).split()[1]) * _PAGE
+    except (FileNotFoundError, ProcessLookupError):
+        return 0
+
+
+def usage(pid: int) -> tuple[int, float, int, int]:
+    """Return (resident bytes, seconds of processor time, threads, open descriptors); zeros: there is none."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb", buffering=0) as file:
+            fields = file.read(4096).rpartition(b")")[2].split()
+        files = len(os.listdir(f"/proc/{pid}/fd"))
+    except (FileNotFoundError, ProcessLookupError):
+        return 0, 0.0, 0, 0
+    except PermissionError:
+        files = 0
+    return resident_bytes(pid), (int(fields[11]) + int(fields[12])) / _TICKS, int(fields[17]), files

@@ -1,0 +1,126 @@
+"""Take over what an earlier supervisor left running."""
+
+from __future__ import annotations
+
+import logging
+import os
+from typing import TYPE_CHECKING
+
+from genii.supervise.environment import MARK, OWNER
+from genii.supervise.output import take_over as take_over_streams
+from genii.supervise.process import digest
+from genii.supervise.record import Found, Memory
+from genii.system.process import open_process, send_group_signal
+from genii.system.procfs import start_time
+
+if TYPE_CHECKING:
+    from genii.supervise.process import Process
+    from genii.supervise.supervisor import Supervisor
+
+__all__ = ["remember", "take_over"]
+
+_log = logging.getLogger(__name__)
+
+
+def remember(supervisor: Supervisor) -> Memory:
+    """Return all that a later supervisor must know."""
+    memory = Memory(wanted=dict(supervisor.wishes), scales=dict(supervisor.scales), runs=supervisor.triggers.runs())
+    for process in supervisor.slots:
+        pid = process.life.pid
+        if pid:
+            memory.processes[process.name] = Found(
+                pid,
+                _started(pid),
+                process.started_digest,
+                process.started_at,
+                process.life.restarts,
+                running=process.running,
+            )
+    return memory
+
+
+def _started(pid: int) -> int:
+    try:
+        return start_time(pid)
+    except ProcessLookupError:
+        return 0
+
+
+def take_over(supervisor: Supervisor, memory: Memory) -> None:
+    """Adopt the living processes of a record and their streams; end those that are not declared any more."""
+    output = supervisor.services.output
+    count = take_over_streams(os.path.join(supervisor.settings.state_dir, "keeper.sock"), output.adopt)
+    lost = [name for name, found in memory.processes.items() if found.intended and not found.pid]
+    if lost:
+        _search(supervisor, memory, lost)
+    adopted = 0
+    for name, found in memory.processes.items():
+        process = supervisor.slots.get(name)
+        if not found.pid:
+            continue
+        if process is None:
+            _end_stranger(name, found)
+        elif process.template.orphans == "ignore":
+            _log.warning("%s: left alone with pid %d, as declared (orphans)", name, found.pid)
+        elif process.adopt(found):
+            adopted += 1
+            _settle(supervisor, process, found)
+    for key in output.keys():
+        if supervisor.slots.get(key.rpartition("/")[0]) is None:
+            output.drop(key)
+    if adopted or count:
+        _log.warning("took over %d running processes and %d output streams", adopted, count)
+
+
+def _settle(supervisor: Supervisor, process: Process, found: Found) -> None:
+    """Bring an adopted process to what is declared now: maybe it is to stop, or to run something else."""
+    process.relog()
+    if process.template.orphans == "stop":
+        supervisor.loop.call_soon(
+            process.fail, "a supervisor died, and its processes are declared to be restarted then"
+        )
+    elif found.digest != digest(process.template):
+        supervisor.loop.call_soon(process.fail, "its declaration has changed")
+
+
+def _end_stranger(name: str, found: Found) -> None:
+    """End a process that nothing declares any more."""
+    try:
+        os.close(open_process(found.pid, found.start_time))
+    except OSError:
+        return
+    _log.warning("%s is not declared any more: stopping its process %d", name, found.pid)
+    send_group_signal(found.pid, 15)
+
+
+def _search(supervisor: Supervisor, memory: Memory, names: list[str]) -> None:
+    """Find processes whose start was announced but not recorded, by the mark in their environment.
+
+    The supervisor died between spawn and record: microseconds, but a second copy must never be started.
+    """
+    owner = f"{OWNER}={supervisor.settings.state_dir}".encode()
+    marks = {f"{MARK}={name}".encode(): name for name in names}
+    for entry in os.listdir("/proc"):
+        if not entry.isdigit():
+            continue
+        try:
+            with open(f"/proc/{entry}/environ", "rb") as file:
+                variables = set(file.read().split(b"\0"))
+        except OSError:
+            continue
+        for mark in marks.keys() & variables:
+            pid = int(entry)
+            # The main process leads its session; what it started does not.
+            if owner in variables and os.getsid(pid) == pid:
+                name = marks[mark]
+                started = _started(pid)
+                memory.processes[name] = Found(pid, started, time=_wall_time(started))
+                _log.warning("%s: found process %d by its mark", name, pid)
+
+
+def _wall_time(started: int) -> float:
+    """Return the time of day of a start time in ticks since boot."""
+    import time
+
+    boot = time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)
+    return boot + started / os.sysconf("SC_CLK_TCK")

@@ -1,0 +1,101 @@
+"""Who may start or stop now: wishes that wait for other programs.
+
+The rules are in ``plan``; this keeps the wishes and lets each go when its turn has come.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from genii.supervise import plan
+from genii.supervise.machine import StartWanted, StopWanted
+from genii.supervise.model import State
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Iterable
+
+    from genii.supervise.process import Process
+    from genii.supervise.slots import Slots
+
+__all__ = ["Ordering"]
+
+
+class Ordering:
+    """The wishes that wait: starts for what they depend on, stops for what depends on them."""
+
+    def __init__(self, slots: Slots, loop: asyncio.AbstractEventLoop) -> None:
+        self._slots = slots
+        self._loop = loop
+        self._starts: dict[str, Process] = {}
+        self._stops: dict[str, Process] = {}
+        self._planned = False
+
+    def waits_for(self, process: Process) -> list[str]:
+        """Return the programs that a wanted start waits for."""
+        if process.name not in self._starts:
+            return []
+        return plan.may_start(process.template, self._slots.satisfied)
+
+    def start(self, processes: Iterable[Process]) -> None:
+        """Start processes, each as soon as what it depends on runs."""
+        for process in processes:
+            self._stops.pop(process.name, None)
+            if not process.state.alive or process.state is State.STOPPING:
+                self._starts[process.name] = process
+        self.advance()
+
+    def stop(self, processes: Iterable[Process]) -> None:
+        """Stop processes, each as soon as nothing that is to stop as well depends on it."""
+        for process in processes:
+            self._starts.pop(process.name, None)
+            self._stops[process.name] = process
+        self.advance()
+
+    def forget(self, process: Process) -> None:
+        """Drop the wishes about a process."""
+        self._starts.pop(process.name, None)
+        self._stops.pop(process.name, None)
+
+    def advance_soon(self) -> None:
+        """Let go whoever may, once for all changes that happen together; call it after each change of a state."""
+        if not self._planned and (self._starts or self._stops):
+            self._planned = True
+            self._loop.call_soon(self.advance)
+
+    def advance(self) -> None:
+        """Let go whoever may."""
+        self._planned = False
+        self._advance_stops()
+        self._advance_starts()
+
+    def _advance_starts(self) -> None:
+        for process in list(self._starts.values()):
+            if process.name in self._starts and not plan.may_start(process.template, self._slots.satisfied):
+                del self._starts[process.name]
+                process.handle(StartWanted())
+
+    def _advance_stops(self) -> None:
+        if not self._stops:
+            return
+        programs = self._slots.programs
+        stopping = {
+            process.template.name
+            for process in self._stops.values()
+            if process.state.alive and process.template.name in programs
+        }
+        for process in list(self._stops.values()):
+            name = process.template.name
+            if name in programs and not plan.may_stop(programs, name, stopping):
+                continue
+            if _to_be_told(process):
+                process.handle(StopWanted())
+            if not process.state.alive:
+                self._stops.pop(process.name, None)
+
+
+def _to_be_told(process: Process) -> bool:
+    """Say whether a process does not know yet that it is to stop."""
+    if process.state is State.STOPPING:
+        return process.life.again
+    return process.state.alive or process.state is State.BACKOFF

@@ -1,0 +1,351 @@
+"""One process slot: carries out what the machine decides, and tells it what happened."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import time
+from binascii import crc32
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from genii.errors import GeniiError
+from genii.supervise import environment as environments
+from genii.supervise.machine import (
+    Adopted,
+    BecameReady,
+    Due,
+    Emptied,
+    Exited,
+    Failed,
+    KillGroup,
+    Life,
+    SendStop,
+    Spawn,
+    Spawned,
+    SpawnFailed,
+    rules_for,
+    step,
+)
+from genii.supervise.model import ProbeKind, State
+from genii.supervise.template import for_process
+from genii.system import privileges
+from genii.system.process import (
+    group_exists,
+    group_members,
+    open_process,
+    reap,
+    send_group_signal,
+    send_signal,
+)
+from genii.system.procfs import start_time
+from genii.system.spawn import Command, SpawnError
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Callable
+
+    from genii.supervise.deadlines import Deadlines
+    from genii.supervise.machine import Effect, Event, Rules
+    from genii.supervise.model import Program
+    from genii.supervise.output import Output
+    from genii.supervise.record import Found
+    from genii.supervise.recorder import Recorder
+    from genii.system.poller import Poller
+    from genii.system.spawn import Spawner
+
+__all__ = ["Process", "Services", "digest"]
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class Services:
+    """What all processes of a supervisor share."""
+
+    loop: asyncio.AbstractEventLoop
+    poller: Poller
+    deadlines: Deadlines
+    spawner: Spawner
+    output: Output
+    recorder: Recorder
+    environment: dict[str, str]
+    state_dir: str
+    notify_address: str
+    null: int
+    """A descriptor of /dev/null."""
+    chance: Callable[[], float]
+    changed: Callable[[Process, Life], None]
+    """Is told of each change of state, with the life before it."""
+    sockets: Callable[[Program], tuple[tuple[str, int], ...]]
+    """Returns the listening sockets of a program by name."""
+    spawns: int = 0
+    exits: int = 0
+
+
+def digest(program: Program) -> int:
+    """Return a number that tells whether a running process still is what is declared."""
+    return crc32(msgspec.json.encode(program))
+
+
+class Process:
+    """One process slot of a program."""
+
+    __slots__ = (
+        "_key", "_members", "_pidfd", "_rules", "busy", "changed_at", "group", "healthy", "life", "name", "note",
+        "number", "program", "services", "started_at", "started_digest", "template",
+    )  # fmt: skip
+
+    def __init__(self, services: Services, program: Program, number: int, name: str) -> None:
+        self.services = services
+        self.number = number
+        self.name = name
+        self.life = Life(since=services.loop.time())
+        self.group = 0
+        """Process group of its last process."""
+        self.changed_at = time.time()
+        self.started_at = 0.0
+        self.started_digest = 0
+        """Of the declaration that its last process was started with."""
+        self.healthy: bool | None = None
+        self.busy: bool | None = None
+        self.note = ""
+        self._pidfd = -1
+        self._members: dict[int, int] = {}
+        """Left members of its group while it stops: pidfd -> pid."""
+        self._key = ("life", name)
+        self.redefine(program)
+
+    def redefine(self, program: Program) -> None:
+        """Take on a changed declaration; what a running process was started with stays until its next start."""
+        self.template = program
+        self.program = for_process(program, self.number, self.name)
+        self._rules: Rules = rules_for(self.program)
+
+    @property
+    def state(self) -> State:
+        """The state it is in."""
+        return self.life.state
+
+    @property
+    def running(self) -> bool:
+        """Say whether others may rely on it."""
+        return self.life.state is State.RUNNING
+
+    def handle(self, event: Event) -> None:
+        """Give an event to the machine and carry out what it decides."""
+        services = self.services
+        before = self.life
+        life, effects = step(before, event, services.loop.time(), self._rules, services.chance())
+        self.life = life
+        if life.deadline != before.deadline:
+            if life.deadline is None:
+                services.deadlines.cancel(self._key)
+            else:
+                services.deadlines.set(self._key, life.deadline, self._due)
+        if life.state is not before.state:
+            self.changed_at = time.time()
+            if life.state is State.RUNNING and not isinstance(event, Adopted):
+                services.recorder.write("running", self.name)
+            services.changed(self, before)
+        for effect in effects:
+            self._carry_out(effect)
+
+    def _due(self) -> None:
+        self.handle(Due())
+
+    def _carry_out(self, effect: Effect) -> None:
+        match effect:
+            case Spawn():
+                self._spawn()
+            case SendStop():
+                self._send_stop()
+            case KillGroup():
+                _log.warning("%s: did not end within %g s, killing it", self.name, self._rules.stop.timeout)
+                self.kill()
+
+    def _spawn(self) -> None:
+        services = self.services
+        services.recorder.write("intent", self.name)
+        try:
+            pid = services.spawner.spawn(self._command())
+            self._watch(pid)
+        except (SpawnError, OSError, GeniiError) as error:
+            services.recorder.write("gone", self.name, None)
+            fatal = isinstance(error, GeniiError) or (isinstance(error, SpawnError) and error.fatal)
+            _log.warning("%s: %s", self.name, error)
+            self.handle(SpawnFailed(str(error), fatal=fatal))
+            return
+        services.spawns += 1
+        self.started_at = time.time()
+        self.healthy = self.busy = None
+        self.note = ""
+        self.started_digest = digest(self.template)
+        services.recorder.write(
+            "process", self.name, pid, start_time(pid), self.started_digest, self.started_at, self.life.restarts
+        )
+        self.handle(Spawned(pid))
+
+    def _watch(self, pid: int) -> None:
+        self._pidfd = os.pidfd_open(pid)
+        self.group = pid
+        self.services.poller.add(self._pidfd, self._ended)
+
+    def _command(self) -> Command:
+        """Say what the new process is made from."""
+        program = self.program
+        command = self.helper_command()
+        owner = (command.uid, command.gid) if command.uid >= 0 else None
+        stdout, stderr = self._streams(owner)
+        return replace(
+            command,
+            argv=program.command,
+            stdout=stdout,
+            stderr=stderr,
+            limits=program.limits,
+            nice=program.nice,
+            oom_score=program.oom_score,
+            sockets=self.services.sockets(program),
+        )
+
+    def helper_command(self) -> Command:
+        """Return what a probe or check runs with: user, directory and environment of the program, no output."""
+        services, program = self.services, self.program
+        account: dict[str, str] = {}
+        uid = gid = -1
+        groups: tuple[int, ...] | None = None
+        if program.user or program.group or program.groups is not None:
+            identity = privileges.resolve(program.user, program.group, program.groups)
+            account = identity.environment() if program.user else {}
+            if (identity.uid, identity.gid) != (os.geteuid(), os.getegid()) or program.groups is not None:
+                uid, gid, groups = identity.uid, identity.gid, identity.groups
+        variables = environments.for_process(
+            services.environment,
+            program,
+            self.name,
+            self.number,
+            state_dir=services.state_dir,
+            notify=services.notify_address,
+            account=account,
+        )
+        return Command(
+            argv=(),
+            environment=variables,
+            stdin=services.null,
+            stdout=services.null,
+            stderr=services.null,
+            directory=program.directory,
+            umask=program.umask,
+            uid=uid,
+            gid=gid,
+            groups=groups,
+        )
+
+    def _streams(self, owner: tuple[int, int] | None) -> tuple[int, int]:
+        """Return the descriptors for stdout and stderr: pipes to the keeper, or /dev/null."""
+        logs, output = self.program.logs, self.services.output
+        needed = self.program.ready is not None and self.program.ready.probe.kind is ProbeKind.LINE
+        wanted = bool(logs.stdout.path) or needed or output.shown
+        stdout = output.open(self.name + "/stdout", self.name, logs.stdout, owner) if wanted else self.services.null
+        if logs.stderr is None:
+            return stdout, stdout
+        if not (logs.stderr.path or needed or output.shown):
+            return stdout, self.services.null
+        return stdout, output.open(self.name + "/stderr", self.name, logs.stderr, owner)
+
+    def relog(self) -> None:
+        """Apply changed log settings to the streams that are open."""
+        for key, log in (("/stdout", self.program.logs.stdout), ("/stderr", self.program.logs.stderr)):
+            if log is not None and self.services.output.has(self.name + key):
+                self.services.output.open(self.name + key, self.name, log)
+
+    def forget_streams(self) -> None:
+        """Write what is in the pipes and close them; for a slot that is no longer wanted."""
+        for key in ("/stdout", "/stderr"):
+            self.services.output.drop(self.name + key)
+
+    def _ended(self) -> None:
+        """The main process ended: find out how, and whether others of its group are left."""
+        ended, status = reap(self._pidfd)
+        if not ended:
+            return
+        self.services.exits += 1
+        self._unwatch()
+        self.services.recorder.write("gone", self.name, status)
+        left = self._rules.stop.group and group_exists(self.group) and self._watch_group()
+        self.handle(Exited(status, group_left=left))
+
+    def _unwatch(self) -> None:
+        self.services.poller.remove(self._pidfd)
+        os.close(self._pidfd)
+        self._pidfd = -1
+
+    def _watch_group(self) -> bool:
+        """Watch what is left of the group; say whether anything is."""
+        for pid in group_members(self.group):
+            try:
+                descriptor = open_process(pid)
+            except ProcessLookupError:
+                continue
+            self._members[descriptor] = pid
+            self.services.poller.add(descriptor, lambda descriptor=descriptor: self._member_ended(descriptor))  # type: ignore[misc]
+        return bool(self._members)
+
+    def _member_ended(self, descriptor: int) -> None:
+        self.services.poller.remove(descriptor)
+        os.close(descriptor)
+        del self._members[descriptor]
+        if not self._members and not self._watch_group():
+            self.handle(Emptied())
+
+    def _send_stop(self) -> None:
+        stop = self._rules.stop
+        number = stop.signal
+        if stop.group:
+            send_group_signal(self.group, number)
+            # A stopped process can't handle its signal; continuing one that runs changes nothing.
+            if number not in (signal.SIGKILL, signal.SIGCONT):
+                send_group_signal(self.group, signal.SIGCONT)
+        elif self._pidfd >= 0:
+            send_signal(self._pidfd, number)
+            send_signal(self._pidfd, signal.SIGCONT)
+
+    def kill(self) -> None:
+        """Send KILL to all that is left of it."""
+        if self._rules.stop.group:
+            send_group_signal(self.group, signal.SIGKILL)
+        if self._pidfd >= 0:
+            send_signal(self._pidfd, signal.SIGKILL)
+
+    def signal(self, number: int) -> bool:
+        """Send a signal to the main process; say whether there was one."""
+        return self._pidfd >= 0 and send_signal(self._pidfd, number)
+
+    def ready(self) -> None:
+        """Take note that it is ready."""
+        if self.life.state is State.STARTING:
+            self.handle(BecameReady())
+
+    def fail(self, reason: str) -> None:
+        """Replace it: it is not well, or has done its share."""
+        _log.warning("%s: %s; it is being replaced", self.name, reason)
+        self.handle(Failed(reason))
+
+    def adopt(self, found: Found) -> bool:
+        """Take over a living process of an earlier supervisor; say whether it is still there."""
+        try:
+            self._pidfd = open_process(found.pid, found.start_time)
+        except (ProcessLookupError, OSError):
+            return False
+        self.group = found.pid
+        self.started_at = found.time
+        self.started_digest = found.digest
+        self.services.poller.add(self._pidfd, self._ended)
+        age = max(0.0, time.time() - found.time)
+        started = self.services.loop.time() - age
+        self.life = replace(self.life, restarts=found.restarts)
+        self.handle(Adopted(found.pid, started, running=found.running))
+        return True

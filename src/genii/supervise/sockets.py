@@ -1,0 +1,48 @@
+"""The listening sockets of programs: bound once, kept over restarts, passed on."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from genii.system.sockets import bind
+
+if TYPE_CHECKING:
+    import socket
+
+    from genii.supervise.model import Program, SocketSpec
+
+__all__ = ["Sockets"]
+
+
+class Sockets:
+    """All listening sockets, by program and name."""
+
+    def __init__(self) -> None:
+        self._bound: dict[str, tuple[SocketSpec, socket.socket]] = {}
+
+    def of(self, program: Program) -> tuple[tuple[str, int], ...]:
+        """Return the descriptors of a program's sockets by name; bind those that are not yet.
+
+        Raises:
+            OSError: an address can't be bound; the error names it.
+        """
+        return tuple((spec.name, self._get(spec).fileno()) for spec in program.sockets)
+
+    def _get(self, spec: SocketSpec) -> socket.socket:
+        known = self._bound.get(spec.url)
+        if known is not None and known[0] == spec:
+            return known[1]
+        if known is not None:
+            known[1].close()
+        bound = bind(spec.url, backlog=spec.backlog, mode=spec.mode, user=spec.user, group=spec.group)
+        self._bound[spec.url] = (spec, bound)
+        return bound
+
+    def keep_only(self, wanted: set[str]) -> None:
+        """Close the sockets whose URL is not in ``wanted``."""
+        for url in [url for url in self._bound if url not in wanted]:
+            self._bound.pop(url)[1].close()
+
+    def close(self) -> None:
+        """Close all."""
+        self.keep_only(set())

@@ -1,0 +1,315 @@
+"""The supervisor: all programs of one configuration, kept as they are declared.
+
+It owns the slots and the services they share, passes on what happens, and answers requests. What happens when is
+decided elsewhere: the life of a process in ``machine``, order in ``plan``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import random
+import time
+from typing import TYPE_CHECKING
+
+from genii.supervise import adoption, describe
+from genii.supervise.actions import Actions
+from genii.supervise.deadlines import Deadlines
+from genii.supervise.environment import inherited
+from genii.supervise.health import Health
+from genii.supervise.model import ProbeKind, Settings, State
+from genii.supervise.ordering import Ordering
+from genii.supervise.output import Output
+from genii.supervise.process import Process, Services
+from genii.supervise.recorder import Recorder
+from genii.supervise.report import Event, SupervisorStatus
+from genii.supervise.slots import Slots
+from genii.supervise.sockets import Sockets
+from genii.supervise.triggers import Triggers
+from genii.supervise.update import Update
+from genii.system.notify import NotifySocket
+from genii.system.poller import Poller
+from genii.system.process import boot_id
+from genii.system.spawn import Spawner
+from genii.version import __version__
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Callable, Sequence
+
+    from genii.supervise.machine import Life
+    from genii.supervise.record import Memory
+    from genii.supervise.report import ActionResult, Difference, ProcessDetails, ProcessStatus
+
+__all__ = ["Supervisor"]
+
+_log = logging.getLogger(__name__)
+
+
+class Supervisor:
+    """Keep what runs equal to what is declared; see ``genii.control.target.Target`` for what it can be asked."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        load: Callable[[], Settings],
+        keeper: tuple[socket.socket, int],
+        loop: asyncio.AbstractEventLoop,
+    ) -> None:
+        """Prepare everything and start nothing.
+
+        ``load`` reads the configuration anew, ``keeper`` is the link to the keeper and its pid.
+        """
+        self.settings = settings
+        self.load = load
+        self.loop = loop
+        self.started_at = time.time()
+        self.ended: asyncio.Future[None] = loop.create_future()
+        """Done when all programs have ended after ``shutdown``."""
+        self.stopping = False
+        self._serial = 0
+        self._receivers: list[Callable[[Event], None]] = []
+        self._state_dir = settings.state_dir
+        poller = Poller(loop)
+        self._notify = NotifySocket(os.path.join(settings.state_dir, "notify.sock"))
+        poller.add(self._notify.fileno(), self._read_notifications)
+        self.sockets = Sockets()
+        self.services = Services(
+            loop=loop,
+            poller=poller,
+            deadlines=Deadlines(loop),
+            spawner=Spawner(),
+            output=Output(poller, *keeper),
+            recorder=Recorder(os.path.join(settings.state_dir, "record"), boot_id(), __version__),
+            environment=inherited(os.environ),
+            state_dir=settings.state_dir,
+            notify_address=self._notify.address,
+            null=os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC),
+            chance=random.random,
+            changed=self._changed,
+            sockets=self.sockets.of,
+        )
+        self.slots = Slots(self.services)
+        self.ordering = Ordering(self.slots, loop)
+        self.health = Health(self.services)
+        self.triggers = Triggers(self)
+        self.actions = Actions(self)
+        self.scales: dict[str, tuple[int, int]] = {}
+        """Numbers of processes that were changed by hand: program -> minimum, maximum."""
+
+    def run(self) -> None:
+        """Adopt what an earlier supervisor left, then start what is to run from the start.
+
+        Raises:
+            OSError: the state directory can't be used.
+        """
+        self._open_notify()
+        memory = self.services.recorder.load()
+        self.scales = {name: bounds for name, bounds in memory.scales.items() if name in self.settings.programs}
+        for program in self.settings.programs.values():
+            self.slots.define(program, self.count(program.name))
+        adoption.take_over(self, memory)
+        self.services.recorder.begin(self.memory)
+        wanted = [
+            process
+            for process in self.slots
+            if process.template.autostart
+            and not self.triggers.starts(process.template)
+            and memory.wanted.get(process.name, True)
+        ]
+        self.launch(wanted)
+        self.triggers.arm(memory.runs)
+
+    def _open_notify(self) -> None:
+        """Let programs of other users reach the notification socket; each message is checked by its sender's pid."""
+        if os.geteuid() == 0 and any(program.user for program in self.settings.programs.values()):
+            os.chmod(self._notify.address, 0o666)
+
+    def count(self, program: str) -> int:
+        """Return how many processes a program is to have now."""
+        return self.scales.get(program, (self.settings.programs[program].processes, 0))[0]
+
+    def launch(self, processes: list[Process]) -> None:
+        """Start processes in the order of their dependencies."""
+        order = {name: number for number, name in enumerate(self.start_order(processes))}
+        self.ordering.start(sorted(processes, key=lambda process: order[process.template.name]))
+
+    def start_order(self, processes: list[Process]) -> list[str]:
+        """Return the programs of processes in start order."""
+        from genii.supervise.plan import start_order
+
+        return start_order(self.slots.programs, dict.fromkeys(process.template.name for process in processes))
+
+    def memory(self) -> Memory:
+        """Return all that a later supervisor must know."""
+        return adoption.remember(self)
+
+    # What happens.
+
+    def _changed(self, process: Process, before: Life) -> None:
+        """Pass on a change of a process's state."""
+        life = process.life
+        if _log.isEnabledFor(logging.INFO):
+            _log.info("%s: %s -> %s%s", process.name, before.state.name, life.state.name, describe.why(life))
+        if process.program.ready or process.program.health or process.program.recycle:
+            self.health.changed(process)
+        self.ordering.advance_soon()
+        self.actions.changed(process)
+        self.triggers.changed(process)
+        if self._receivers:
+            self.emit(
+                "process.state",
+                process.name,
+                program=process.template.name,
+                state=life.state.name,
+                before=before.state.name,
+                pid=life.pid or before.pid,
+                exit_status=life.status,
+                reason=life.reason,
+            )
+        if self.stopping and not life.state.alive:
+            self.loop.call_soon(self._end_if_done)
+
+    def emit(self, kind: str, name: str = "", **data: str | float | bool | None) -> None:
+        """Tell all who subscribed that something happened."""
+        self._serial += 1
+        event = Event(serial=self._serial, time=time.time(), kind=kind, name=name, data=data)
+        for receiver in list(self._receivers):
+            try:
+                receiver(event)
+            except Exception:
+                _log.exception("a receiver of events")
+
+    def _read_notifications(self) -> None:
+        for pid, fields in self._notify.messages():
+            process = self._sender(pid)
+            if process is not None:
+                self._notified(process, fields)
+
+    def _sender(self, pid: int) -> Process | None:
+        """Return the slot whose process (or one of its group) has this pid."""
+        for process in self.slots:
+            if process.life.pid == pid:
+                return process
+        try:
+            group = os.getpgid(pid)
+        except ProcessLookupError:
+            return None
+        return next((process for process in self.slots if process.life.pid and process.group == group), None)
+
+    def _notified(self, process: Process, fields: dict[str, str]) -> None:
+        """Take in what a process says of itself, see sd_notify(3)."""
+        ready = process.program.ready
+        if fields.get("READY") == "1" and ready is not None and ready.probe.kind is ProbeKind.NOTIFY:
+            process.ready()
+        if "STATUS" in fields:
+            process.note = fields["STATUS"][:200]
+        if "BUSY" in fields:
+            process.busy = fields["BUSY"] == "1"
+
+    # What it can be asked: see ``genii.control.target.Target``.
+
+    def status(self) -> SupervisorStatus:
+        """Tell about the supervisor itself."""
+        return SupervisorStatus(
+            pid=os.getpid(),
+            version=__version__,
+            started=self.started_at,
+            config=self.settings.path,
+            state="stopping" if self.stopping else "running",
+            keeper_pid=self.services.output.pid,
+            programs=len(self.settings.programs),
+            processes=len(self.slots),
+        )
+
+    def statuses(self, names: Sequence[str] = ()) -> list[ProcessStatus]:
+        """Tell the state of the processes named (none: all)."""
+        return [describe.status(self, process) for process in self.slots.resolve(names)]
+
+    def details(self, name: str) -> list[ProcessDetails]:
+        """Tell all about each process of a program, or about one process."""
+        return [describe.details(self, process) for process in self.slots.resolve([name])]
+
+    def log_path(self, name: str, stream: str) -> str:
+        """Return the log file of a process; empty: its output is not kept in a file."""
+        return describe.log_path(self.slots.resolve([name])[0].program, stream)
+
+    async def start(self, names: Sequence[str], *, wait: bool = True) -> list[ActionResult]:
+        """Start processes and what they depend on."""
+        return await self.actions.start(self.slots.resolve(names), wait=wait)
+
+    async def stop(self, names: Sequence[str], *, wait: bool = True) -> list[ActionResult]:
+        """Stop processes."""
+        return await self.actions.stop(self.slots.resolve(names), wait=wait)
+
+    async def restart(self, names: Sequence[str], *, rolling: bool = False, wait: bool = True) -> list[ActionResult]:
+        """Restart processes whose checks pass."""
+        return await self.actions.restart(self.slots.resolve(names), rolling=rolling, wait=wait)
+
+    async def reload(self, names: Sequence[str]) -> list[ActionResult]:
+        """Send the reload signal to processes whose checks pass."""
+        return await self.actions.reload(self.slots.resolve(names))
+
+    async def send_signal(self, names: Sequence[str], number: int) -> list[ActionResult]:
+        """Send a signal to the main process of each."""
+        return self.actions.send_signal(self.slots.resolve(names), number)
+
+    async def scale(self, name: str, minimum: int, maximum: int) -> list[ActionResult]:
+        """Change how many processes a program has."""
+        return await self.actions.scale(name, minimum, maximum)
+
+    async def update(self, *, dry_run: bool = False) -> Difference:
+        """Read the configuration again and apply what changed."""
+        return await Update(self).run(dry_run=dry_run)
+
+    def subscribe(self, receiver: Callable[[Event], None]) -> Callable[[], None]:
+        """Call ``receiver`` with each event from now on; returns the function that ends it."""
+        self._receivers.append(receiver)
+        return lambda: self._receivers.remove(receiver)
+
+    def statistics(self) -> dict[str, float]:
+        """Return the supervisor's own counters by their Prometheus name."""
+        return {
+            "genii_spawns_total": self.services.spawns,
+            "genii_exits_total": self.services.exits,
+            "genii_events_total": self._serial,
+            "genii_output_lost_bytes_total": sum(self.services.output.lost.values()),
+            "genii_started_time_seconds": self.started_at,
+        }
+
+    # The end.
+
+    async def shutdown(self) -> None:
+        """Stop everything; returns when all programs have ended."""
+        if not self.stopping:
+            self.stopping = True
+            _log.info("stopping all programs")
+            self.emit("supervisor.stopping")
+            self.triggers.close()
+            self.ordering.stop(list(self.slots))
+            self._end_if_done()
+        await asyncio.shield(self.ended)
+
+    def kill_everything(self) -> None:
+        """End a shutdown at once: KILL to whatever still runs."""
+        for process in self.slots:
+            if process.state is State.STOPPING:
+                process.kill()
+
+    def _end_if_done(self) -> None:
+        if self.stopping and not self.ended.done() and not any(process.state.alive for process in self.slots):
+            self.ended.set_result(None)
+
+    def close(self) -> None:
+        """Write what is left of the output and let go of everything; to be called at the very end."""
+        self.health.close()
+        self.services.output.close()
+        self.services.recorder.close(remove=not any(process.state.alive for process in self.slots))
+        self.services.poller.remove(self._notify.fileno())
+        self._notify.close()
+        self.services.deadlines.close()
+        self.services.spawner.close()
+        self.sockets.close()
+        self.services.poller.close()
+        os.close(self.services.null)
