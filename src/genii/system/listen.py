@@ -1,0 +1,129 @@
+"""Listening sockets by address: ``127.0.0.1:9090``, ``[::1]:9090``, ``:9090``, ``unix:/path``."""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+from dataclasses import dataclass
+
+from genii.errors import UsageError
+
+__all__ = ["Address", "is_loopback", "listen", "listen_tcp", "listen_unix", "parse_address"]
+
+_BACKLOG = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where to listen or connect: a path, or host and port (host empty: all interfaces)."""
+
+    host: str = ""
+    port: int = 0
+    path: str = ""
+
+    def __str__(self) -> str:
+        if self.path:
+            return f"unix:{self.path}"
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+def parse_address(text: str, default_host: str = "") -> Address:
+    """Read ``host:port``, ``[v6]:port``, ``:port``, a bare port, ``tcp://host:port`` or ``unix:/path``.
+
+    Raises:
+        UsageError: it is none of these.
+    """
+    if text.startswith("unix:"):
+        path = text.removeprefix("unix:")
+        return Address(path="/" + path.lstrip("/") if path.startswith("//") else path)
+    host, _, port = text.removeprefix("tcp://").removesuffix("/").rpartition(":")
+    if host.startswith("[") and host.endswith("]"):
+        host = host[1:-1]
+    elif ":" in host:
+        raise UsageError(f"{text!r}: an IPv6 address stands in brackets, as in '[::1]:9090'")
+    if not (port.isascii() and port.isdecimal() and int(port) < 65536):
+        raise UsageError(f"{text!r} is not an address; write for example '127.0.0.1:9090' or 'unix:/run/my.sock'")
+    return Address(host or default_host, int(port))
+
+
+def is_loopback(address: Address) -> bool:
+    """Say whether only this machine can reach the address; a name that is not ``localhost`` counts as reachable."""
+    if address.path or address.host in ("localhost", "::1"):
+        return True
+    parts = address.host.split(".")
+    return len(parts) == 4 and parts[0] == "127" and all(part.isdecimal() and int(part) < 256 for part in parts)
+
+
+def listen(text: str, *, mode: int = 0o600) -> list[socket.socket]:
+    """Listen at an address; a name may have several (``localhost``: IPv4 and IPv6).
+
+    Raises:
+        UsageError: it is not an address.
+        OSError: it is in use, not ours, or not allowed; a note names it.
+    """
+    address = parse_address(text)
+    try:
+        return [listen_unix(address.path, mode=mode)] if address.path else listen_tcp(address.host, address.port)
+    except OSError as error:
+        error.add_note(f"while listening at {address}")
+        raise
+
+
+def listen_tcp(host: str, port: int, *, backlog: int = _BACKLOG) -> list[socket.socket]:
+    """Listen at every address that ``host`` has; port 0 takes the same free port for each of them."""
+    family = socket.AF_UNSPEC if host else socket.AF_INET
+    found = socket.getaddrinfo(host or None, port, family, socket.SOCK_STREAM, 0, socket.AI_PASSIVE)
+    listeners: list[socket.socket] = []
+    try:
+        for kind, _, _, _, where in dict.fromkeys(found):
+            # With protocol 0 asyncio would not set TCP_NODELAY on accepted connections, and Nagle costs 40 ms each.
+            listener = socket.socket(kind, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+            listeners.append(listener)
+            listener.setblocking(False)
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if kind == socket.AF_INET6:
+                listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            listener.bind((where[0], port, *where[2:]))
+            listener.listen(backlog)
+            port = listener.getsockname()[1]
+    except OSError:
+        for listener in listeners:
+            listener.close()
+        raise
+    return listeners
+
+
+def listen_unix(path: str, *, mode: int = 0o600, backlog: int = _BACKLOG) -> socket.socket:
+    """Listen at a path; a socket that nobody listens to is replaced, anything else is left alone.
+
+    Raises:
+        OSError: EADDRINUSE, somebody listens there, or the path is no socket.
+    """
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        listener.setblocking(False)
+        _remove_stale(path)
+        # The mode is there from the first moment: between bind and chmod anybody could connect.
+        earlier = os.umask(0o177)
+        try:
+            listener.bind(path)
+        finally:
+            os.umask(earlier)
+        os.chmod(path, mode)
+        listener.listen(backlog)
+    except OSError:
+        listener.close()
+        raise
+    return listener
+
+
+def _remove_stale(path: str) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        # Non-blocking: a listener whose queue is full would hold us; EAGAIN says that it lives.
+        probe.setblocking(False)
+        result = probe.connect_ex(path)
+    if result == errno.ECONNREFUSED and not os.path.isfile(path):
+        os.unlink(path)
+    elif result != errno.ENOENT:
+        raise OSError(errno.EADDRINUSE, "somebody listens there, or it is no socket", path)
