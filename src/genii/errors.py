@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 __all__ = [
+    "AlreadyRunning",
     "CheckFailed",
     "CommandFailed",
     "ConfigError",
@@ -74,6 +75,16 @@ class NotAllowed(GeniiError):
     """Refuse a request in this state; nothing was changed."""
 
     code = "not-allowed"
+
+
+class AlreadyRunning(NotAllowed):
+    """Say that what should be started runs already; ``pid`` is 0 where it is only about to."""
+
+    code = "already-running"
+
+    def __init__(self, message: str, pid: int = 0) -> None:
+        super().__init__(message)
+        self.pid = pid
 
 
 class UnknownProgram(NotAllowed):
