@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import tomllib
+from contextlib import suppress
 
 __all__ = ["Locator", "Path", "line_column"]
 
@@ -50,10 +51,8 @@ class Locator:
     def _place(self, places: dict[Path, int], path: Path) -> tuple[int, int]:
         if not self._outlined:
             self._outlined = True
-            try:
+            with suppress(RecursionError):  # too deep for anything of ours: the outline up to there has to do
                 self._outline()
-            except RecursionError:  # too deep for anything of ours: the outline up to there has to do
-                pass
         for length in range(len(path), 0, -1):
             for table in (places, self._keys, self._values):
                 if path[:length] in table:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from difflib import get_close_matches
-from os.path import dirname
+from posixpath import dirname
 from typing import TYPE_CHECKING, Any
 
 from genii.config.locate import Locator, Path
@@ -25,11 +25,12 @@ def quote(value: object) -> str:
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """Return ``"; did you mean 'known'?"`` for a word that is nearly one of the known ones, else ``""``."""
+    """Return ``" (did you mean 'known'?)"`` for a word that is nearly one of the known ones, else ``""``."""
     if len(word) > 60:
         return ""
-    close = get_close_matches(word.lower(), list(known), n=1, cutoff=0.6)
-    return f"; did you mean {close[0]!r}?" if close else ""
+    by_lower = {name.lower(): name for name in known}
+    close = get_close_matches(word.lower(), by_lower, n=1, cutoff=0.6)
+    return f" (did you mean {by_lower[close[0]]!r}?)" if close else ""
 
 
 @dataclass(slots=True)
