@@ -1,5 +1,6 @@
-"""What is right as a configuration but will probably fail on this machine: commands, directories, users that are not
-there. Looks only, starts nothing.
+"""What is right as a configuration but will probably fail on this machine.
+
+Commands, directories and users that are not there. Looks only, starts nothing.
 """
 
 from __future__ import annotations

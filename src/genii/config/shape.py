@@ -41,10 +41,7 @@ _TAKES: tuple[tuple[type, frozenset[str]], ...] = (
     (list, frozenset({"ListType"})),
     (dict, frozenset({"StructType", "DictType"})),
 )
-_VALUE_MOST_FAULTS = 100
-"""Of one table: more is not read by anybody, and garbage can have a million."""
-
-_KINDS = {
+_VALUE_KINDS = {
     bool: "true or false",
     int: "a number",
     float: "a number",

@@ -33,7 +33,7 @@ _ADVICE: tuple[tuple[str, str], ...] = (
     (r"Expected newline or end of document after a statement", "expected the end of the line; one key to a line"),
     (r"Expected '\]' at the end of a table declaration", "the table's name needs a closing ]; add it"),
     (r"Expected '\]\]' at the end of an array declaration", "the list of tables needs closing ]]; add them"),
-    (r"Invalid initial character for a key part", "expected a key; quote keys with other than letters, digits, _ and -"),
+    (r"Invalid initial character for a key part", "expected a key; quote it unless it is letters, digits, _ and -"),
     (r"Unescaped '\\' in a string", "a backslash begins an escape; double it, or use single quotes"),
     (r"Invalid statement", "expected key = value or [table]"),
     (r"Illegal character (.*)", r"the character \1 is not allowed here; remove it"),
