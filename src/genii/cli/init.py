@@ -103,15 +103,16 @@ def _recognised(folder: str) -> tuple[Found, str]:
 
 def _procfile(text: str) -> Found:
     matches = (_PROCFILE_LINE.fullmatch(line) for line in text.splitlines() if not line.lstrip().startswith("#"))
-    # $PORT and the like are left to the shell; ${PORT} would have to exist when the file is read.
-    found = {match[1]: re.sub(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}", r"$\1", match[2]) for match in matches if match}
-    return [
-        (name, _without_references(command), "from the Procfile") for name, command in found.items() if name != "all"
-    ]
+    found = {match[1]: match[2] for match in matches if match}
+    return [(name, _foreign(command), "from the Procfile") for name, command in found.items() if name != "all"]
 
 
-def _without_references(command: str) -> str:
-    return re.sub(r"\{([a-z_]+)\}", r"{{\1}}", command.replace("$$", "$$$$").replace("${", "$${"))
+def _foreign(command: str) -> str:
+    """Return a command written for a shell so that genii, too, leaves its variables to the shell."""
+    command = re.sub(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}", r"$\1", command)
+    if "$$" in command or "${" in command:
+        command = "sh -c " + shlex.quote(command).replace("$", "$$")
+    return re.sub(r"\{([a-z_]+)\}", r"{{\1}}", command)
 
 
 def _package_json(text: str) -> Found:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import glob
 import os
 import stat
 import sys
@@ -13,7 +12,6 @@ from genii.config import toml
 from genii.config.expand import Names, expand
 from genii.config.resolve import SYSTEM_FILE, resolve
 from genii.config.source import Faults, Scope, Source
-from genii.config.variables import parse_variables
 from genii.errors import ConfigError, Problem, UsageError
 
 if TYPE_CHECKING:
@@ -145,6 +143,10 @@ def _contents(path: str) -> tuple[bytes, int]:
 def _included(main: Source, environ: Mapping[str, str], faults: Faults) -> list[str]:
     supervisor = main.data.get("supervisor")
     raw = supervisor.get("include", []) if isinstance(supervisor, dict) else []
+    if not raw:
+        return []
+    import glob
+
     patterns = [raw] if isinstance(raw, str) else raw
     found: dict[str, None] = {}
     for number, pattern in enumerate(patterns if isinstance(patterns, list) else []):
@@ -180,6 +182,8 @@ class _Machine:
     def variables(self, path: str) -> Mapping[str, str]:
         """Return the variables in a file."""
         if path not in self._variables:
+            from genii.config.variables import parse_variables
+
             try:
                 self._variables[path] = parse_variables(self._text(path))
             except ValueError as error:

@@ -9,7 +9,9 @@ import re
 import tomllib
 from contextlib import suppress
 
-__all__ = ["Locator", "Path", "line_column"]
+from genii.config.toml import line_column
+
+__all__ = ["Locator", "Path"]
 
 Path = tuple[str | int, ...]
 """The way to a value: keys of tables and numbers of array items."""
@@ -23,11 +25,6 @@ _LONG_BASIC = re.compile(r'"""(?:[^"\\]|\\.|"{1,2}(?!"))*"{3,5}', re.DOTALL)
 _LONG_LITERAL = re.compile(r"'''(?:[^']|'{1,2}(?!'))*'{3,5}")
 _STRINGS = (_LONG_BASIC, _LONG_LITERAL, _BASIC, _LITERAL)
 _SCALAR = re.compile(r"[^,\]}#\n]*")
-
-
-def line_column(text: str, offset: int) -> tuple[int, int]:
-    """Return line and column, both counted from 1 in characters, of an offset."""
-    return text.count("\n", 0, offset) + 1, offset - (text.rfind("\n", 0, offset) + 1) + 1
 
 
 class Locator:

@@ -6,16 +6,14 @@ import re
 import tomllib
 from typing import Any
 
-from genii.config.locate import line_column
-
-__all__ = ["LARGEST", "NotToml", "parse"]
+__all__ = ["LARGEST", "NotToml", "line_column", "parse"]
 
 LARGEST = 2 << 20
 """Bytes: some 10,000 programs. The library reads about 4 MB a second, and the daemon must not stand still."""
 _LONGEST_LINE = 64 << 10
 _DEEPEST = 50
 
-_PLACE = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)$")
+_PLACE = r" \(at (?:line (\d+), column (\d+)|end of document)\)$"
 _ADVICE: tuple[tuple[str, str], ...] = (
     (r"Cannot declare \((.*?),?\) twice", r"the table [\1] is there twice; merge the two, or rename one"),
     (r"Cannot overwrite a value", "the key is given twice; remove one of the two"),
@@ -47,6 +45,11 @@ class NotToml(ValueError):
         super().__init__(message)
         self.line = line
         self.column = column
+
+
+def line_column(text: str, offset: int) -> tuple[int, int]:
+    """Return line and column, both counted from 1 in characters, of an offset."""
+    return text.count("\n", 0, offset) + 1, offset - (text.rfind("\n", 0, offset) + 1) + 1
 
 
 def parse(text: str) -> dict[str, Any]:
@@ -87,7 +90,7 @@ def _deep_place(text: str) -> int:
 
 
 def _explained(text: str, error: str) -> tuple[int, int, str]:
-    place = _PLACE.search(error)
+    place = re.search(_PLACE, error)
     if place is None:
         line, column = 1, 1
     elif place[1]:
