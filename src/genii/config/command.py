@@ -1,7 +1,7 @@
 """A command as people write it, made into the words to execute. No I/O.
 
-A list is executed as it is. A string is split as the shell splits (quotes, backslashes) and executed directly, unless it
-uses what only a shell can do: then it becomes ``/bin/sh -c``, with ``exec`` in front where it is one simple command,
+A list is executed as it is. A string is split as the shell splits (quotes, backslashes) and executed directly, unless
+it uses what only a shell can do: then it becomes ``/bin/sh -c``, with ``exec`` in front where it is one simple command,
 so that the program itself gets genii's signals. What asks for a shell, outside of quotes (``$`` and backquotes also
 in double quotes)::
 
@@ -18,73 +18,24 @@ from __future__ import annotations
 import re
 import shlex
 
-from genii.config.expand import Names, expand
+from genii.config.expand import REFERENCE, Names, expand
 
 __all__ = ["NO_NAMES", "shell_text", "split_command"]
 
 NO_NAMES = Names(variables={}, words={}, per_process=True)
 
-_SHELL_WORDS = frozenset(
-    [
-        "!",
-        ".",
-        ":",
-        "[[",
-        "alias",
-        "bg",
-        "break",
-        "case",
-        "cd",
-        "command",
-        "continue",
-        "do",
-        "done",
-        "elif",
-        "else",
-        "esac",
-        "eval",
-        "exec",
-        "exit",
-        "export",
-        "fg",
-        "fi",
-        "for",
-        "function",
-        "getopts",
-        "hash",
-        "if",
-        "jobs",
-        "local",
-        "read",
-        "readonly",
-        "return",
-        "select",
-        "set",
-        "shift",
-        "source",
-        "then",
-        "time",
-        "times",
-        "trap",
-        "type",
-        "ulimit",
-        "umask",
-        "unalias",
-        "unset",
-        "until",
-        "wait",
-        "while",
-        "{",
-        "}",
-    ]
-)
+_SHELL_WORDS = frozenset([
+    "!", ".", ":", "[[", "alias", "bg", "break", "case", "cd", "command", "continue", "do", "done", "elif",
+    "else", "esac", "eval", "exec", "exit", "export", "fg", "fi", "for", "function", "getopts", "hash", "if",
+    "jobs", "local", "read", "readonly", "return", "select", "set", "shift", "source", "then", "time", "times",
+    "trap", "type", "ulimit", "umask", "unalias", "unset", "until", "wait", "while", "{", "}",
+])  # fmt: skip
 """First words that mean something to the shell only (or something else than the program of that name)."""
 
 _ASSIGNMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*=")
 _FIRST_WORD = re.compile(r"\S+")
 _DUPLICATION = re.compile(r"[<>]&(?:[0-9]+|-)")
 _PARAMETER = re.compile(r"\$[A-Za-z0-9_({@*#?!$-]")
-_REFERENCE = re.compile(r"\$\$|\$\{[^}]*\}?")
 _HELD = re.compile("\0([0-9]+)\0")
 
 
@@ -111,7 +62,7 @@ class _Syntax:
         offset, quotes = 0, ""
         while offset < len(self._text):
             character = self._text[offset]
-            reference = _REFERENCE.match(self._text, offset) if character == "$" else None
+            reference = REFERENCE.match(self._text, offset) if character in "${" else None
             if reference:
                 self.references[offset] = (reference[0], quotes)
                 offset = reference.end()
@@ -163,7 +114,7 @@ def split_command(text: str, names: Names = NO_NAMES) -> tuple[str, ...]:
     # References are held out of the way, so that neither they nor their values are split.
     held = [reference for reference, _ in syntax.references.values()]
     numbers = iter(range(len(held)))
-    split_safe = _REFERENCE.sub(lambda _: f"\0{next(numbers)}\0", text)
+    split_safe = REFERENCE.sub(lambda _: f"\0{next(numbers)}\0", text)
     try:
         words = shlex.split(split_safe)
     except ValueError:

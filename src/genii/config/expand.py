@@ -11,16 +11,25 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from genii.config.source import did_you_mean
-from genii.supervise.template import PER_PROCESS, escape, fill, placeholders
+from genii.supervise.template import PER_PROCESS, escape
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from genii.config.locate import Path
 
-__all__ = ["Names", "expand", "expand_table"]
+__all__ = ["REFERENCE", "Names", "expand", "expand_table"]
 
-_REFERENCE = re.compile(r"\$\$|\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}|(\$\{[^}]{0,40}\}?)")
+REFERENCE = re.compile(
+    r"""\$(?P<dollar>\$(?:\{[^}]*\})?)
+    | \$\{(?P<variable>[A-Za-z_][A-Za-z0-9_]*)(?::-(?P<default>[^}]*))?\}
+    | (?P<broken>\$\{[^}]{0,40}\}?)
+    | \{(?P<doubled>\{[a-z_]+(?::\d{1,2})?\})\}
+    | \{(?P<word>[a-z_]+)(?::\d{1,2})?\}""",
+    re.VERBOSE,
+)
+"""All that genii puts something in for, and the doubled braces that it leaves alone."""
+
 _DEEPEST = 8
 """Nothing in the file is nested as deep; what is deeper is refused by its shape."""
 
@@ -44,61 +53,44 @@ def expand(text: str, names: Names, quoted: Callable[[str, int], str] | None = N
         raise ValueError("contains a NUL byte, which no program can be given; remove it")
     if "$" not in text and "{" not in text:
         return text
-    _refuse_unknown_words(text, names)
-    # Words first, on the text as written: values of variables are data and stay as they are.
-    pieces: list[str] = []
-    end = 0
-    for match in _REFERENCE.finditer(text):
-        pieces.append(_filled(text[end : match.start()], names))
-        value = _variable(match, names)
+
+    def replaced(match: re.Match[str]) -> str:
+        if match["doubled"]:
+            return match[0] if names.per_process else match["doubled"]
+        if match["word"] in PER_PROCESS and names.per_process:
+            return match[0]
+        value = _word(match["word"], names) if match["word"] else _variable(match, names)
         value = quoted(value, match.start()) if quoted else value
-        pieces.append(escape(value) if names.per_process else value)
-        end = match.end()
-    pieces.append(_filled(text[end:], names))
-    return "".join(pieces)
+        return escape(value) if names.per_process else value
+
+    return REFERENCE.sub(replaced, text)
 
 
-def _filled(text: str, names: Names) -> str:
-    if not names.per_process:
-        return fill(text, names.words)
-    for word, value in names.words.items():
-        # Doubled braces stay doubled until the process starts.
-        text = re.sub(rf"(?<!\{{)\{{{word}\}}(?!\}})", lambda _, value=value: escape(value), text)
-    return text
-
-
-def _refuse_unknown_words(text: str, names: Names) -> None:
-    for word in placeholders(_REFERENCE.sub("", text)):
-        if word in names.words or (names.per_process and word in PER_PROCESS):
-            continue
-        if word in PER_PROCESS:
-            raise ValueError(f"{{{word}}} differs between processes and has no meaning here; remove it")
-        known = [*names.words, *(PER_PROCESS if names.per_process else ())]
-        hint = did_you_mean(word, known) or f"; known: {', '.join(known)}"
-        raise ValueError(f"unknown name {{{word}}}{hint} (for the braces themselves write {{{{{word}}}}})")
+def _word(word: str, names: Names) -> str:
+    if word in names.words:
+        return names.words[word]
+    if word in PER_PROCESS:
+        raise ValueError(f"{{{word}}} differs between processes and has no meaning here; remove it")
+    known = [*names.words, *(PER_PROCESS if names.per_process else ())]
+    hint = did_you_mean(word, known) or f" (known: {', '.join(known)})"
+    raise ValueError(f"unknown name {{{word}}}{hint}; for the braces themselves write {{{{{word}}}}}")
 
 
 def _variable(match: re.Match[str], names: Names) -> str:
-    if match[0] == "$$":
-        return "$"
-    if match[3]:
-        raise ValueError(f"{match[3]} is not ${{NAME}} or ${{NAME:-default}}; for a plain dollar sign write $$")
-    found = names.variables.get(match[1], "")
-    if found or (match[1] in names.variables and match[2] is None):
+    if match["dollar"]:
+        return match["dollar"]
+    if match["broken"]:
+        raise ValueError(f"{match['broken']} is not ${{NAME}} or ${{NAME:-default}}; for a plain dollar sign write $$")
+    name, default = match["variable"], match["default"]
+    found = names.variables.get(name, "")
+    if found or (name in names.variables and default is None):
         return found
-    if match[2] is not None:
-        return match[2]
-    hint = did_you_mean_variable(match[1], names.variables)
+    if default is not None:
+        return default
     raise ValueError(
-        f"${{{match[1]}}} is not set{hint}; set it, write ${{{match[1]}:-default}}, "
-        f"or ${match[1]} for a variable that exists when the program starts"
+        f"${{{name}}} is not set{did_you_mean(name, names.variables)}; set it, write ${{{name}:-default}}, "
+        f"or ${name} for a variable that exists only when the program starts"
     )
-
-
-def did_you_mean_variable(name: str, variables: Mapping[str, str]) -> str:
-    """Return a hint at a variable of nearly the same name."""
-    hint = did_you_mean(name, {known.lower(): known for known in variables})
-    return hint.upper().replace("DID YOU MEAN", "did you mean") if hint else ""
 
 
 def expand_table(

@@ -7,8 +7,11 @@ from __future__ import annotations
 
 import re
 import tomllib
+from contextlib import suppress
 
-__all__ = ["Locator", "Path", "line_column"]
+from genii.config.toml import line_column
+
+__all__ = ["Locator", "Path"]
 
 Path = tuple[str | int, ...]
 """The way to a value: keys of tables and numbers of array items."""
@@ -22,11 +25,6 @@ _LONG_BASIC = re.compile(r'"""(?:[^"\\]|\\.|"{1,2}(?!"))*"{3,5}', re.DOTALL)
 _LONG_LITERAL = re.compile(r"'''(?:[^']|'{1,2}(?!'))*'{3,5}")
 _STRINGS = (_LONG_BASIC, _LONG_LITERAL, _BASIC, _LITERAL)
 _SCALAR = re.compile(r"[^,\]}#\n]*")
-
-
-def line_column(text: str, offset: int) -> tuple[int, int]:
-    """Return line and column, both counted from 1 in characters, of an offset."""
-    return text.count("\n", 0, offset) + 1, offset - (text.rfind("\n", 0, offset) + 1) + 1
 
 
 class Locator:
@@ -50,10 +48,8 @@ class Locator:
     def _place(self, places: dict[Path, int], path: Path) -> tuple[int, int]:
         if not self._outlined:
             self._outlined = True
-            try:
+            with suppress(RecursionError):  # too deep for anything of ours: the outline up to there has to do
                 self._outline()
-            except RecursionError:  # too deep for anything of ours: the outline up to there has to do
-                pass
         for length in range(len(path), 0, -1):
             for table in (places, self._keys, self._values):
                 if path[:length] in table:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from difflib import get_close_matches
-from os.path import dirname
+from posixpath import dirname
 from typing import TYPE_CHECKING, Any
 
-from genii.config.locate import Locator, Path
 from genii.errors import Problem
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+
+    from genii.config.locate import Locator, Path
 
 __all__ = ["Faults", "Layer", "Scope", "Source", "did_you_mean", "quote"]
 
@@ -25,11 +25,14 @@ def quote(value: object) -> str:
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """Return ``"; did you mean 'known'?"`` for a word that is nearly one of the known ones, else ``""``."""
+    """Return ``" (did you mean 'known'?)"`` for a word that is nearly one of the known ones, else ``""``."""
     if len(word) > 60:
         return ""
-    close = get_close_matches(word.lower(), list(known), n=1, cutoff=0.6)
-    return f"; did you mean {close[0]!r}?" if close else ""
+    from difflib import get_close_matches
+
+    by_lower = {name.lower(): name for name in known}
+    close = get_close_matches(word.lower(), by_lower, n=1, cutoff=0.6)
+    return f" (did you mean {by_lower[close[0]]!r}?)" if close else ""
 
 
 @dataclass(slots=True)
@@ -50,6 +53,8 @@ class Source:
     def problem(self, path: Path, message: str, *, key: bool = False) -> Problem:
         """Return a problem placed at the value (or the key) that ``path`` leads to."""
         if self._locator is None:
+            from genii.config.locate import Locator
+
             self._locator = Locator(self.text)
         line, column = self._locator.key(path) if key else self._locator.value(path)
         return Problem(self.path, line, column, message)

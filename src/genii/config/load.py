@@ -1,0 +1,224 @@
+"""Find and read the configuration: the shell around ``resolve``."""
+
+from __future__ import annotations
+
+import os
+import stat
+import sys
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from genii.config import toml
+from genii.config.expand import Names, expand
+from genii.config.resolve import SYSTEM_FILE, resolve
+from genii.config.source import Faults, Scope, Source
+from genii.errors import ConfigError, Problem, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from genii.supervise.model import Settings
+
+__all__ = ["FILE_NAME", "Examination", "examine", "find", "load"]
+
+FILE_NAME = "genii.toml"
+_MOST_FILES = 1000
+
+
+@dataclass(slots=True)
+class Examination:
+    """What a look at a configuration brought: settings that may be used only if there are no problems."""
+
+    path: str
+    settings: Settings | None
+    faults: Faults
+    scopes: dict[str, Scope] = field(default_factory=dict)
+    """For each program, where its keys were written."""
+
+    @property
+    def problems(self) -> list[Problem]:
+        """Return the errors, in the order of files and lines."""
+        return self.faults.all_problems()
+
+    @property
+    def warnings(self) -> list[Problem]:
+        """Return what is legal and probably a mistake."""
+        return list(self.faults.warnings)
+
+
+def find(start: str, environ: Mapping[str, str]) -> str:
+    """Return the configuration that holds in a directory: ``GENII_CONFIG``, ``genii.toml`` here or above, the system's.
+
+    Raises UsageError if there is none, or if the one above belongs to somebody else.
+    """
+    named = environ.get("GENII_CONFIG")
+    if named:
+        return os.path.abspath(named)
+    folder = os.path.abspath(start)
+    while True:
+        path = os.path.join(folder, FILE_NAME)
+        if os.path.lexists(path):
+            _refuse_strangers(path, found_above=folder != os.path.abspath(start))
+            return path
+        parent = os.path.dirname(folder)
+        if parent == folder:
+            break
+        folder = parent
+    if os.path.exists(SYSTEM_FILE):
+        return SYSTEM_FILE
+    raise UsageError(
+        f"no {FILE_NAME} in {start} or above, and no {SYSTEM_FILE}; 'genii init' writes one, '-c FILE' names another"
+    )
+
+
+def _refuse_strangers(path: str, *, found_above: bool) -> None:
+    # In /tmp/work, a /tmp/genii.toml of somebody else must not run as whoever types a command there.
+    owner = os.stat(path, follow_symlinks=False).st_uid
+    if found_above and owner not in (0, os.geteuid()):
+        raise UsageError(f"{path} belongs to another user (uid {owner}); name it with '-c {path}' if you trust it")
+
+
+def load(path: str, environ: Mapping[str, str] | None = None) -> Settings:
+    """Read a configuration and all that it includes.
+
+    Raises ConfigError with everything that is wrong.
+    """
+    examination = examine(path, environ)
+    if examination.settings is None or examination.faults.problems:
+        raise ConfigError(examination.problems)
+    return examination.settings
+
+
+def examine(path: str, environ: Mapping[str, str] | None = None) -> Examination:
+    """Read a configuration and tell all that is wrong or doubtful about it; starts nothing."""
+    environ = dict(os.environ) if environ is None else environ
+    faults = Faults()
+    path = os.path.abspath(path)
+    main = _read(path, faults)
+    if main is None:
+        return Examination(path, None, faults)
+    included = [source for one in _included(main, environ, faults) if (source := _read(one, faults)) is not None]
+    machine = _Machine()
+    settings, scopes = resolve(main, included, environ, sys.executable, machine, faults)
+    files = (path, *(source.path for source in included), *machine.files)
+    from msgspec.structs import replace
+
+    return Examination(path, replace(settings, files=files), faults, scopes)
+
+
+def _read(path: str, faults: Faults) -> Source | None:
+    try:
+        data, mode = _contents(path)
+        text = data.decode().removeprefix("\ufeff")
+        return Source(path, text, toml.parse(text), mode)
+    except UnicodeDecodeError as error:
+        before = data[: error.start]
+        line, column = before.count(b"\n") + 1, len(before.rpartition(b"\n")[2].decode()) + 1
+        faults.add(Problem(path, line, column, "is not UTF-8 here; save the file as UTF-8"))
+    except toml.NotToml as error:
+        faults.add(Problem(path, error.line, error.column, str(error)))
+    except ValueError as error:
+        faults.add(Problem(path, 0, 0, str(error)))
+    return None
+
+
+def _contents(path: str) -> tuple[bytes, int]:
+    """Return the bytes and the mode of a regular file; raises ValueError that says why not."""
+    try:
+        # Non-blocking, as a named pipe in place of a file would hold us for ever.
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "its name contains a NUL byte"
+        raise ValueError(f"can't be read: {reason}; check the path and its permissions") from None
+    with open(descriptor, "rb") as file:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            raise ValueError("is not a regular file; name a file")
+        data = file.read(toml.LARGEST + 1)
+    if len(data) > toml.LARGEST:
+        raise ValueError(f"is larger than {toml.LARGEST >> 20} MiB; split it up with [supervisor] include")
+    return data, stat.S_IMODE(status.st_mode)
+
+
+def _included(main: Source, environ: Mapping[str, str], faults: Faults) -> list[str]:
+    supervisor = main.data.get("supervisor")
+    raw = supervisor.get("include", []) if isinstance(supervisor, dict) else []
+    if not raw:
+        return []
+    import glob
+
+    patterns = [raw] if isinstance(raw, str) else raw
+    found: dict[str, None] = {}
+    for number, pattern in enumerate(patterns if isinstance(patterns, list) else []):
+        if not isinstance(pattern, str):
+            continue  # its type is refused with the rest of the table
+        path = ("supervisor", "include") if isinstance(raw, str) else ("supervisor", "include", number)
+        try:
+            expanded = expand(pattern, Names(environ, {"here": main.folder}))
+        except ValueError:
+            continue  # reported with the rest of the table
+        absolute = os.path.normpath(os.path.join(glob.escape(main.folder), expanded))
+        matches = sorted(glob.glob(absolute, recursive=True))
+        if not matches and not glob.has_magic(expanded):
+            message = f"supervisor.include: {expanded!r} does not exist; create it, or remove it here"
+            faults.add(main.problem(path, message))
+        found.update(dict.fromkeys(match for match in matches if match != main.path))
+        if len(found) > _MOST_FILES:
+            faults.add(
+                main.problem(path, f"supervisor.include: more than {_MOST_FILES} files match; narrow the pattern")
+            )
+            break
+    return list(found)[:_MOST_FILES]
+
+
+class _Machine:
+    """What the configuration asks of this machine; each file is read once."""
+
+    def __init__(self) -> None:
+        self.files: dict[str, None] = {}
+        self._variables: dict[str, dict[str, str]] = {}
+        self._timezones: dict[str, bool] = {}
+
+    def variables(self, path: str) -> Mapping[str, str]:
+        """Return the variables in a file."""
+        if path not in self._variables:
+            from genii.config.variables import parse_variables
+
+            try:
+                self._variables[path] = parse_variables(self._text(path))
+            except ValueError as error:
+                raise ValueError(f"{path}: {error}") from None
+        return self._variables[path]
+
+    def first_line(self, path: str) -> str:
+        """Return the first line of a file, such as a password."""
+        try:
+            line = self._text(path).partition("\n")[0].strip()
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}") from None
+        if not line:
+            raise ValueError(f"{path}: its first line is empty; write the password or its hash there")
+        return line
+
+    def knows_timezone(self, name: str) -> bool:
+        """Say whether this machine has the rules of a time zone."""
+        if name not in self._timezones:
+            from zoneinfo import ZoneInfo
+
+            try:
+                ZoneInfo(name)
+            except (KeyError, ValueError, OSError):
+                self._timezones[name] = False
+            else:
+                self._timezones[name] = True
+        return self._timezones[name]
+
+    def _text(self, path: str) -> str:
+        self.files.setdefault(path)
+        try:
+            text = _contents(path)[0].decode()
+        except UnicodeDecodeError:
+            raise ValueError("is not UTF-8; save it as UTF-8") from None
+        if "\0" in text:
+            raise ValueError("contains a NUL byte; remove it")
+        return text
