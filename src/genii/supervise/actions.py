@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from genii.errors import GeniiError, NotAllowed, UnknownProgram
+from genii.errors import NotAllowed, UnknownProgram
 from genii.supervise.checks import run_check
 from genii.supervise.machine import StopWanted
 from genii.supervise.model import State
@@ -65,6 +65,10 @@ class Actions:
         """Record what somebody wants of a process, for a later supervisor."""
         self._supervisor.wishes[process.name] = wanted
         self._supervisor.services.recorder.write("wanted", process.name, wanted)
+
+    async def await_started(self, processes: Sequence[Process]) -> list[ActionResult]:
+        """Wait until processes that are being started run or have failed."""
+        return await _gather(self._started(process) for process in processes)
 
     async def _started(self, process: Process, *, already: bool = False) -> ActionResult:
         """Wait until a process runs or a start has failed."""
@@ -233,9 +237,7 @@ class Actions:
         if not 0 <= minimum <= maximum:
             raise NotAllowed(f"can't scale {name} to {minimum}..{maximum}: the numbers must be 0 or more and in order")
         if maximum > 1 and program.processes == program.processes_max == 1 and not program.process_name:
-            raise NotAllowed(
-                f"can't scale {name}: declare 'processes' in its section first (its one process has no number)"
-            )
+            raise NotAllowed(f"can't scale {name}: declare its 'processes' first (its one process has no number)")
         supervisor.scales[name] = (minimum, maximum)
         supervisor.services.recorder.write("scale", name, minimum, maximum)
         return await self.resize(name)
@@ -284,8 +286,3 @@ async def _gather(works: Iterable[object]) -> list[ActionResult]:
     """Await all results, in order."""
     results: list[ActionResult] = await asyncio.gather(*works)  # type: ignore[call-overload]
     return results
-
-
-def failed_result(process: Process, error: GeniiError) -> ActionResult:
-    """Return an error as the result for a process."""
-    return ActionResult(name=process.name, ok=False, code=error.code, message=str(error))

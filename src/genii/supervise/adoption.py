@@ -65,7 +65,7 @@ def take_over(supervisor: Supervisor, memory: Memory) -> None:
         elif process.adopt(found):
             adopted += 1
             _settle(supervisor, process, found)
-    for key in output.keys():
+    for key in output.open_keys():
         if supervisor.slots.get(key.rpartition("/")[0]) is None:
             output.drop(key)
     if adopted or count:
@@ -76,9 +76,7 @@ def _settle(supervisor: Supervisor, process: Process, found: Found) -> None:
     """Bring an adopted process to what is declared now: maybe it is to stop, or to run something else."""
     process.relog()
     if process.template.orphans == "stop":
-        supervisor.loop.call_soon(
-            process.fail, "a supervisor died, and its processes are declared to be restarted then"
-        )
+        supervisor.loop.call_soon(process.fail, "its supervisor died (orphans = stop)")
     elif found.digest != digest(process.template):
         supervisor.loop.call_soon(process.fail, "its declaration has changed")
 

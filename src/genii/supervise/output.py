@@ -179,7 +179,7 @@ class Output:
         """Say whether a stream is open."""
         return key in self._streams
 
-    def keys(self) -> list[str]:
+    def open_keys(self) -> list[str]:
         """Return the keys of all streams."""
         return list(self._streams)
 

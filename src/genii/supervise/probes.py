@@ -98,6 +98,7 @@ async def run_command(spawner: Spawner, command: Command) -> tuple[int, str]:
         raise
     finally:
         os.close(writing)
+    spawner.helpers.add(pid)
     descriptor = os.pidfd_open(pid)
     ended = loop.create_future()
     loop.add_reader(descriptor, _settle, ended)
@@ -109,6 +110,7 @@ async def run_command(spawner: Spawner, command: Command) -> tuple[int, str]:
     finally:
         send_group_signal(pid, signal.SIGKILL)
         loop.remove_reader(descriptor)
+        spawner.helpers.discard(pid)
         _, status = os.waitpid(pid, 0)  # noqa: ASYNC222 -- it is dead already
         os.close(descriptor)
         output.cancel()

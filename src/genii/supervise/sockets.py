@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
-from genii.system.sockets import bind
+from genii.system.listen import listen_tcp, listen_unix, parse_address
+from genii.system.privileges import resolve
 
 if TYPE_CHECKING:
     import socket
@@ -15,7 +17,7 @@ __all__ = ["Sockets"]
 
 
 class Sockets:
-    """All listening sockets, by program and name."""
+    """All listening sockets, by their URL."""
 
     def __init__(self) -> None:
         self._bound: dict[str, tuple[SocketSpec, socket.socket]] = {}
@@ -34,7 +36,10 @@ class Sockets:
             return known[1]
         if known is not None:
             known[1].close()
-        bound = bind(spec.url, backlog=spec.backlog, mode=spec.mode, user=spec.user, group=spec.group)
+        try:
+            bound = _bind(spec)
+        except OSError as error:
+            raise OSError(error.errno, f"can't listen on {spec.url}: {error.strerror}") from None
         self._bound[spec.url] = (spec, bound)
         return bound
 
@@ -46,3 +51,19 @@ class Sockets:
     def close(self) -> None:
         """Close all."""
         self.keep_only(set())
+
+
+def _bind(spec: SocketSpec) -> socket.socket:
+    address = parse_address(spec.url)
+    if not address.path:
+        first, *others = listen_tcp(address.host, address.port, backlog=spec.backlog)
+        for other in others:  # a name with several addresses: one name, one descriptor
+            other.close()
+        first.setblocking(True)
+        return first
+    bound = listen_unix(address.path, mode=spec.mode, backlog=spec.backlog)
+    bound.setblocking(True)
+    if spec.user or spec.group:
+        identity = resolve(spec.user, spec.group)
+        os.chown(address.path, identity.uid if spec.user else -1, identity.gid, follow_symlinks=False)
+    return bound

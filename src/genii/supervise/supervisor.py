@@ -7,6 +7,7 @@ decided elsewhere: the life of a process in ``machine``, order in ``plan``.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import random
@@ -21,6 +22,7 @@ from genii.supervise.health import Health
 from genii.supervise.model import ProbeKind, Settings, State
 from genii.supervise.ordering import Ordering
 from genii.supervise.output import Output
+from genii.supervise.plan import start_order, with_dependencies
 from genii.supervise.process import Process, Services
 from genii.supervise.recorder import Recorder
 from genii.supervise.report import Event, SupervisorStatus
@@ -97,9 +99,11 @@ class Supervisor:
         self.actions = Actions(self)
         self.scales: dict[str, tuple[int, int]] = {}
         """Numbers of processes that were changed by hand: program -> minimum, maximum."""
+        self.wishes: dict[str, bool] = {}
+        """What somebody wanted of a process by hand, last: to run or not."""
 
-    def run(self) -> None:
-        """Adopt what an earlier supervisor left, then start what is to run from the start.
+    def run(self, names: Sequence[str] = ()) -> None:
+        """Adopt what an earlier supervisor left, then start what is to run from the start, or only ``names``.
 
         Raises:
             OSError: the state directory can't be used.
@@ -107,24 +111,33 @@ class Supervisor:
         self._open_notify()
         memory = self.services.recorder.load()
         self.scales = {name: bounds for name, bounds in memory.scales.items() if name in self.settings.programs}
+        self.wishes = dict(memory.wanted)
         for program in self.settings.programs.values():
             self.slots.define(program, self.count(program.name))
         adoption.take_over(self, memory)
         self.services.recorder.begin(self.memory)
-        wanted = [
+        self.launch(self._first(names))
+        self.triggers.arm(memory.runs)
+
+    def _first(self, names: Sequence[str]) -> list[Process]:
+        """Return what is to run from the start: what is declared so and was not stopped by hand, or what is named."""
+        if names:
+            needed = with_dependencies(
+                self.slots.programs, {process.template.name for process in self.slots.resolve(names)}
+            )
+            return [process for name in needed for process in self.slots.of(name)]
+        return [
             process
             for process in self.slots
             if process.template.autostart
             and not self.triggers.starts(process.template)
-            and memory.wanted.get(process.name, True)
+            and self.wishes.get(process.name, True)
         ]
-        self.launch(wanted)
-        self.triggers.arm(memory.runs)
 
     def _open_notify(self) -> None:
         """Let programs of other users reach the notification socket; each message is checked by its sender's pid."""
         if os.geteuid() == 0 and any(program.user for program in self.settings.programs.values()):
-            os.chmod(self._notify.address, 0o666)
+            os.chmod(self._notify.address, 0o666)  # noqa: S103 -- as said above
 
     def count(self, program: str) -> int:
         """Return how many processes a program is to have now."""
@@ -137,8 +150,6 @@ class Supervisor:
 
     def start_order(self, processes: list[Process]) -> list[str]:
         """Return the programs of processes in start order."""
-        from genii.supervise.plan import start_order
-
         return start_order(self.slots.programs, dict.fromkeys(process.template.name for process in processes))
 
     def memory(self) -> Memory:
@@ -296,6 +307,18 @@ class Supervisor:
         for process in self.slots:
             if process.state is State.STOPPING:
                 process.kill()
+
+    def reap_orphans(self) -> None:
+        """Reap what is not ours but was left to us: as PID 1 we inherit every orphan (see wait(2))."""
+        ours = {process.life.pid for process in self.slots} | self.services.spawner.own_children()
+        ours.add(self.services.output.pid)
+        with contextlib.suppress(ChildProcessError):
+            while (found := os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)) is not None:
+                if found.si_pid in ours:
+                    # Its pidfd tells as well; look again when it was handled.
+                    self.loop.call_soon(self.reap_orphans)
+                    return
+                os.waitpid(found.si_pid, 0)
 
     def _end_if_done(self) -> None:
         if self.stopping and not self.ended.done() and not any(process.state.alive for process in self.slots):

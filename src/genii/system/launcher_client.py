@@ -31,7 +31,7 @@ class LauncherClient:
 
     def __init__(self) -> None:
         self._link: socket.socket | None = None
-        self._pid = 0
+        self.pid = 0
 
     def spawn(self, command: Command, path: str, files: tuple[int, int]) -> int:
         """Start a process; return its pid.
@@ -87,7 +87,7 @@ class LauncherClient:
         if self._link is None:
             ours, theirs = socket.socketpair()
             with theirs:
-                self._pid = os.posix_spawn(
+                self.pid = os.posix_spawn(
                     sys.executable,
                     [sys.executable, "-I", "-S", os.path.join(os.path.dirname(__file__), "launcher.py")],
                     {"PATH": os.environ.get("PATH", os.defpath), "LANG": "C.UTF-8"},
@@ -106,7 +106,8 @@ class LauncherClient:
         self._link.close()
         self._link = None
         try:
-            os.kill(self._pid, signal.SIGKILL)
-            os.waitpid(self._pid, 0)
+            os.kill(self.pid, signal.SIGKILL)
+            os.waitpid(self.pid, 0)
         except (ProcessLookupError, ChildProcessError):
             pass
+        self.pid = 0

@@ -92,7 +92,11 @@ class Spawner:
     def __init__(self) -> None:
         self._home = os.open(".", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         self._files = resource.getrlimit(resource.RLIMIT_NOFILE)
+        # Room for our own descriptors, several a program; programs get what we were started with, or their own.
+        resource.setrlimit(resource.RLIMIT_NOFILE, (self._files[1], self._files[1]))
         self._launcher = LauncherClient()
+        self.helpers: set[int] = set()
+        """Children that somebody waits for by their pid: nobody else may reap them."""
 
     @property
     def file_limit(self) -> tuple[int, int]:
@@ -143,6 +147,10 @@ class Spawner:
                 os.fchdir(self._home)
             if old_umask >= 0:
                 os.umask(old_umask)
+
+    def own_children(self) -> set[int]:
+        """Return the pids of children that are no programs."""
+        return self.helpers | ({self._launcher.pid} if self._launcher.pid else set())
 
     def close(self) -> None:
         """End the launcher."""

@@ -1,0 +1,165 @@
+"""The supervisor as a process: its log, signals, control API, and its end."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import os
+import signal
+import socket
+import sys
+from typing import TYPE_CHECKING
+
+from genii.config.load import load
+from genii.control.entry import answer
+from genii.control.ownlog import OwnLog
+from genii.control.server import ControlServer
+from genii.errors import GeniiError
+from genii.supervise.model import State
+from genii.supervise.supervisor import Supervisor
+from genii.system.listen import listen_unix
+from genii.system.notify import notify
+
+if TYPE_CHECKING:
+    from genii.control.options import Options
+    from genii.supervise.model import Settings
+    from genii.supervise.report import Event
+
+__all__ = ["run"]
+
+_log = logging.getLogger("genii")
+_FORWARDED = (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGWINCH)
+
+
+def run(settings: Settings, options: Options, keeper_link: int, keeper_pid: int) -> int:
+    """Run a supervisor to its end; return the exit code of the process."""
+    log = _open_log(settings, options)
+    keeper = (socket.socket(fileno=keeper_link), keeper_pid)
+    with asyncio.Runner() as runner:
+        return runner.run(_Daemon(settings, options, keeper, log).run())
+
+
+def _open_log(settings: Settings, options: Options) -> OwnLog | None:
+    own = OwnLog(settings) if not options.foreground or settings.log is not None else None
+    handler = own or logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    logging.basicConfig(level=settings.log_level.upper(), handlers=[handler])
+    return own
+
+
+class _Daemon:
+    """A supervisor with its signals and its API."""
+
+    def __init__(
+        self, settings: Settings, options: Options, keeper: tuple[socket.socket, int], log: OwnLog | None
+    ) -> None:
+        self._settings = settings
+        self._options = options
+        self._keeper = keeper
+        self._own_log = log
+        self._status = 0
+        self._tasks: set[asyncio.Task[object]] = set()
+
+    async def run(self) -> int:
+        """Run until everything has ended; return the exit code."""
+        loop = asyncio.get_running_loop()
+        self._supervisor = supervisor = Supervisor(self._settings, self._load, self._keeper, loop)
+        self._catch_signals(loop)
+        if self._options.foreground:
+            supervisor.services.output.show_on(1, color=self._options.color)
+        if self._options.exit_on_fatal:
+            supervisor.subscribe(self._watch_fatal)
+        server = ControlServer(supervisor)
+        try:
+            # First the streams of a dead supervisor are taken over, then its socket's place.
+            supervisor.run(self._options.names)
+            path = os.path.join(self._settings.state_dir, "keeper.sock")
+            supervisor.services.output.listen(path, listen_unix(path))
+            await server.open(os.path.join(self._settings.state_dir, "genii.sock"))
+        except BaseException:
+            await supervisor.shutdown()
+            supervisor.close()
+            raise
+        gc.collect()
+        gc.freeze()
+        self._spawn(self._report())
+        notify("READY=1\nSTATUS=running")
+        _log.info("genii %s runs %s (pid %d)", supervisor.status().version, self._settings.path, os.getpid())
+        await supervisor.ended
+        notify("STOPPING=1")
+        await server.close()
+        supervisor.close()
+        _log.info("all programs have ended")
+        return self._status
+
+    def _load(self) -> Settings:
+        return load(self._options.config)
+
+    def _spawn(self, work: object) -> None:
+        task = asyncio.ensure_future(work)  # type: ignore[call-overload]
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _report(self) -> None:
+        """Tell ``genii up -d`` that the supervisor is up; with ``wait`` when its programs run or have failed."""
+        if self._options.report < 0:
+            return
+        supervisor, failed = self._supervisor, []
+        if self._options.wait:
+            wanted = [process for process in supervisor.slots if process.life.wanted or process.state.alive]
+            results = await supervisor.actions.await_started(wanted)
+            failed = [f"genii: {result.name}: {result.message}" for result in results if not result.ok]
+        up = f"genii: up (pid {os.getpid()}), {len(supervisor.slots)} processes"
+        answer(self._options, 1 if failed else 0, "\n".join([up, *failed]))
+        os.close(self._options.report)
+
+    def _catch_signals(self, loop: asyncio.AbstractEventLoop) -> None:
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
+            loop.add_signal_handler(number, self._end)
+        if os.getpid() == 1:
+            loop.add_signal_handler(signal.SIGCHLD, self._supervisor.reap_orphans)
+            for number in _FORWARDED:
+                loop.add_signal_handler(number, self._forward, number)
+            return
+        loop.add_signal_handler(signal.SIGHUP, lambda: self._spawn(self._update()))
+        loop.add_signal_handler(signal.SIGUSR2, self._reopen)
+        signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+
+    def _end(self) -> None:
+        """Stop everything; at the second signal at once."""
+        if self._supervisor.stopping:
+            _log.warning("a second signal: killing what still runs")
+            self._supervisor.kill_everything()
+        else:
+            self._spawn(self._supervisor.shutdown())
+
+    def _forward(self, number: int) -> None:
+        """Pass a signal on to all programs: as PID 1 of a container we stand for them."""
+        for process in self._supervisor.slots:
+            process.signal(number)
+
+    def _reopen(self) -> None:
+        self._supervisor.services.output.reopen()
+        if self._own_log:
+            self._own_log.reopen()
+
+    async def _update(self) -> None:
+        try:
+            await self._supervisor.update()
+        except GeniiError as error:
+            _log.error("not updated:\n%s", error)
+
+    def _watch_fatal(self, event: Event) -> None:
+        """End with a program's exit code when it has failed for good (``--exit-on-fatal``)."""
+        if event.kind != "process.state" or self._supervisor.stopping:
+            return
+        known = {event.name, event.data.get("program")}
+        if not known & set(self._options.exit_on_fatal):
+            return
+        if event.data["state"] in (State.FATAL.name, State.EXITED.name):
+            status = event.data["exit_status"]
+            failed = 1 if event.data["state"] == State.FATAL.name else 0
+            self._status = failed if not isinstance(status, int) else 128 - status if status < 0 else status or failed
+            _log.warning("%s has ended (%s): ending too, with %d", event.name, event.data["reason"], self._status)
+            self._end()
