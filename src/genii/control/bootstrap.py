@@ -21,8 +21,10 @@ def main() -> int:
     ours, theirs = _socket.socketpair()
     pid = os.fork()
     if pid == 0:
-        ours.close()
-        keeper.main(theirs.detach())
+        link = theirs.detach()
+        os.closerange(3, link)
+        os.closerange(link + 1, os.sysconf("SC_OPEN_MAX"))
+        keeper.main(link)
         os._exit(0)
     theirs.close()
     from genii.control.entry import main as run

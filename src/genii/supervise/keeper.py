@@ -331,6 +331,8 @@ class Keeper:
             self._ended = client.recv(1) == b"k"
         except OSError:
             pass
+        if self._ended:
+            self._listener.close()  # before the client learns that we are gone: it wants to listen there itself
         client.close()
 
     def _compress(self, path: str) -> None:

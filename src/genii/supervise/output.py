@@ -247,6 +247,7 @@ def take_over(path: str, adopt: Callable[[str, str, tuple[object, ...] | None, i
             (word, *arguments), descriptors = received
             if word == "end":
                 link.sendall(b"k")
+                link.recv(1)  # its end
                 break
             adopt(arguments[0], arguments[1], arguments[2], descriptors[0])
             count += 1
