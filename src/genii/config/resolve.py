@@ -51,6 +51,8 @@ def resolve(
         outside=outside,
         faults=faults,
     )
+    for source in (main, *included):
+        _check_defaults(source, context)
     scopes = _declared(main, included, faults)
     read = ((name, read_program(name, scope.layers, context)) for name, scope in scopes.items())
     programs = {name: program for name, program in read if program is not None}
@@ -107,6 +109,15 @@ def _declared(main: Source, included: Sequence[Source], faults: Faults) -> dict[
                 continue
             scopes[name] = Scope(faults, (Layer(source, ("program", name), table), *defaults))
     return scopes
+
+
+def _check_defaults(source: Source, context: Context) -> None:
+    """Look at the defaults by themselves, as every program may override what is wrong in them."""
+    defaults = _defaults(source)
+    if defaults.table and not any(key in defaults.table for key in _PROGRAM_KEYS):
+        defaults = Layer(source, defaults.path, {**defaults.table, "command": ["true"]})
+    if defaults.table:
+        read_program("defaults", (defaults,), context)
 
 
 def _defaults(source: Source) -> Layer:

@@ -41,14 +41,6 @@ _TAKES: tuple[tuple[type, frozenset[str]], ...] = (
     (list, frozenset({"ListType"})),
     (dict, frozenset({"StructType", "DictType"})),
 )
-_VALUE_KINDS = {
-    bool: "true or false",
-    int: "a number",
-    float: "a number",
-    str: "a string",
-    list: "a list",
-    dict: "a table",
-}
 
 
 def convert(table: Mapping[str, Any], record: type[Record], scope: Scope, path: Path = ()) -> Record | None:
@@ -93,8 +85,19 @@ def _faults(value: Any, kind: inspect.Type, path: Path) -> Iterator[Fault]:
     kinds = dict.fromkeys(_KINDS.get(type(member).__name__, "") for member in _members(kind))
     if "a number" in kinds:
         kinds.pop("a whole number", None)
-    expected = " or ".join(filter(None, kinds))
-    yield path, f"expected {expected}, not {_VALUE_KINDS.get(type(value), 'a date or time')}", False
+    *others, last = filter(None, kinds)
+    expected = f"{', '.join(others)} or {last}" if others else last
+    yield path, f"expected {expected}, not {_shown(value)}", False
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str | int | float):
+        return quote(value)
+    if isinstance(value, list | dict):
+        return "a list" if isinstance(value, list) else "a table"
+    return "a date or time"
 
 
 def _members(kind: Any) -> list[Any]:

@@ -29,10 +29,13 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     if len(word) > 60:
         return ""
     from difflib import get_close_matches
+    from posixpath import commonprefix
 
     by_lower = {name.lower(): name for name in known}
-    close = get_close_matches(word.lower(), by_lower, n=1, cutoff=0.6)
-    return f" (did you mean {by_lower[close[0]]!r}?)" if close else ""
+    close = get_close_matches(word.lower(), by_lower, n=3, cutoff=0.6)
+    # People rarely get the beginning wrong: "retry" is rather "retries" than "directory".
+    best = max(close, key=lambda name: len(commonprefix((name, word.lower()))), default=None)
+    return f" (did you mean {by_lower[best]!r}?)" if best else ""
 
 
 @dataclass(slots=True)
@@ -119,6 +122,10 @@ class Scope:
 
     faults: Faults
     layers: tuple[Layer, ...]
+
+    def has(self, path: Path) -> bool:
+        """Say whether anything was written at ``path``, right or wrong."""
+        return any(layer.reach(path) == len(path) for layer in self.layers)
 
     def place(self, path: Path, message: str, *, key: bool = False) -> Problem:
         """Return the problem, placed where the longest part of ``path`` was written."""

@@ -98,6 +98,10 @@ def _explained(text: str, error: str) -> tuple[int, int, str]:
     else:
         line, column = line_column(text, len(text.rstrip("\n")))
     message = error[: place.start()] if place else error
+    if re.match("Cannot |Duplicate ", message):
+        # The library tells where the second one ends; where it begins is of more use.
+        start = text.split("\n", line)[line - 1]
+        column = len(start) - len(start.lstrip()) + 1
     for pattern, advice in _ADVICE:
         match = re.search(pattern, message)
         if match is not None:
