@@ -37,7 +37,8 @@ _FIRST_WORD = re.compile(r"\S+")
 _DUPLICATION = re.compile(r"[<>]&(?:[0-9]+|-)")
 _PARAMETER = re.compile(r"\$[A-Za-z0-9_({@*#?!$-]")
 _PIECE = re.compile(
-    r"""(?P<space>[ \t\r\n]+)|'(?P<single>[^']*)'|"(?P<double>(?:[^"\\]|\\.)*)"|\\(?P<escaped>.)|(?P<plain>[^ \t\r\n'"\\]+)""",
+    r"""(?P<space>[ \t\r\n]+)|(?P<plain>[^ \t\r\n'"\\]+)|\\(?P<escaped>.)"""
+    r"""|'(?P<single>[^']*)'|"(?P<double>(?:[^"\\]|\\.)*)\"""",
     re.DOTALL,
 )
 _HELD = re.compile("\0([0-9]+)\0")
