@@ -29,6 +29,9 @@ Fault = tuple["Path", str, bool]
 _MOST_FAULTS = 100
 """Of one table: more is not read by anybody, and garbage can have a million."""
 
+_ASTRONOMIC = 1_000_000
+"""An upper bound of which nobody needs to be told who was below the lower one."""
+
 _KINDS = {
     "IntType": "a whole number", "FloatType": "a number", "StrType": "a string in quotes", "BoolType": "true or false",
     "ListType": "a list", "StructType": "a table", "DictType": "a table", "LiteralType": "a string in quotes",
@@ -51,9 +54,9 @@ def convert(table: Mapping[str, Any], record: type[Record], scope: Scope, path: 
     try:
         return msgspec.convert(table, record)
     except msgspec.ValidationError as error:
-        from msgspec import inspect
-
-        faults = list(islice(_faults(table, inspect.type_info(record), ()), _MOST_FAULTS))
+        if scope.faults.full:
+            return None
+        faults = list(islice(_faults(table, _kind(record, scope), ()), _MOST_FAULTS))
         if not faults:
             scope.error(path, str(error))
             return None
@@ -65,6 +68,14 @@ def convert(table: Mapping[str, Any], record: type[Record], scope: Scope, path: 
         return msgspec.convert(usable, record)
     except msgspec.ValidationError:
         return None
+
+
+def _kind(record: type, scope: Scope) -> Any:
+    if record not in scope.faults.kinds:
+        from msgspec import inspect
+
+        scope.faults.kinds[record] = inspect.type_info(record)
+    return scope.faults.kinds[record]
 
 
 def _without(table: Any, path: Path) -> Any:
@@ -161,8 +172,11 @@ def _range_faults(value: float, kind: Any, path: Path) -> Iterator[Fault]:
     low, high = kind.ge, kind.le
     if (low is None or value >= low) and (high is None or value <= high):
         return
-    low = None if low is None else f"{low:g}"
-    if high is None:
-        yield path, f"must be {low} or more, not {quote(value)}", False
+    if high is None or (value < low and high > _ASTRONOMIC):
+        yield path, f"must be {_number(low)} or more, not {quote(value)}", False
     else:
-        yield path, f"must be between {low} and {high:g}, not {quote(value)}", False
+        yield path, f"must be between {_number(low)} and {_number(high)}, not {quote(value)}", False
+
+
+def _number(value: float) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
