@@ -179,4 +179,4 @@ def _range_faults(value: float, kind: Any, path: Path) -> Iterator[Fault]:
 
 
 def _number(value: float) -> str:
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    return str(value).removesuffix(".0")
