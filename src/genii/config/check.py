@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
 __all__ = ["check_programs", "cycles"]
 
+_MOST_PROCESSES = 100_000
+"""More than any machine runs, and few enough to look at each name."""
+
 
 def check_programs(programs: Mapping[str, Program], scopes: Mapping[str, Scope], listen: str = "") -> None:
     """Report unknown and circular dependencies, names and addresses that are taken twice.
@@ -60,6 +63,12 @@ def cycles(graph: Mapping[str, tuple[str, ...]]) -> Iterator[tuple[str, ...]]:
 
 
 def _check_process_names(programs: Mapping[str, Program], scopes: Mapping[str, Scope]) -> None:
+    if sum(program.processes_max for program in programs.values()) > _MOST_PROCESSES:
+        largest = max(programs.values(), key=lambda program: program.processes_max).name
+        scopes[largest].error(
+            ("processes",), f"all programs together have more than {_MOST_PROCESSES} processes; lower it"
+        )
+        return
     taken: dict[str, str] = {name: name for name in programs}
     for name, program in programs.items():
         for process in program.process_names(program.processes_max):

@@ -36,6 +36,11 @@ _ASSIGNMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*=")
 _FIRST_WORD = re.compile(r"\S+")
 _DUPLICATION = re.compile(r"[<>]&(?:[0-9]+|-)")
 _PARAMETER = re.compile(r"\$[A-Za-z0-9_({@*#?!$-]")
+_PIECE = re.compile(
+    r"""(?P<space>[ \t\r\n]+)|(?P<plain>[^ \t\r\n'"\\]+)|\\(?P<escaped>.)"""
+    r"""|'(?P<single>[^']*)'|"(?P<double>(?:[^"\\]|\\.)*)\"""",
+    re.DOTALL,
+)
 _HELD = re.compile("\0([0-9]+)\0")
 
 
@@ -115,11 +120,30 @@ def split_command(text: str, names: Names = NO_NAMES) -> tuple[str, ...]:
     held = [reference for reference, _ in syntax.references.values()]
     numbers = iter(range(len(held)))
     split_safe = REFERENCE.sub(lambda _: f"\0{next(numbers)}\0", text)
-    try:
-        words = shlex.split(split_safe)
-    except ValueError:
-        raise ValueError("a quotation mark is not closed (or the text ends in a backslash); close it") from None
+    words = _split(split_safe)
     return tuple(expand(_HELD.sub(lambda match: held[int(match[1])], word), names) for word in words)
+
+
+def _split(text: str) -> list[str]:
+    """Return the words of a command line without shell syntax, by the quoting rules of POSIX (shlex has others)."""
+    words: list[str] = []
+    offset, inside = 0, False
+    while offset < len(text):
+        piece = _PIECE.match(text, offset)
+        if piece is None:
+            raise ValueError("a quotation mark is not closed (or the text ends in a backslash); close it")
+        offset = piece.end()
+        if piece["space"]:
+            inside = False
+            continue
+        if not inside:
+            words.append("")
+            inside = True
+        if piece["double"] is not None:
+            words[-1] += re.sub(r'\\([\\"$`])', r"\1", piece["double"])
+        else:
+            words[-1] += piece["single"] or piece["escaped"] or piece["plain"] or ""
+    return words
 
 
 def shell_text(text: str, names: Names = NO_NAMES) -> str:

@@ -127,14 +127,16 @@ def _contents(path: str) -> tuple[bytes, int]:
     try:
         # Non-blocking, as a named pipe in place of a file would hold us for ever.
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "its name contains a NUL byte"
-        raise ValueError(f"can't be read: {reason}; check the path and its permissions") from None
-    with open(descriptor, "rb") as file:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
-            raise ValueError("is not a regular file; name a file")
-        data = file.read(toml.LARGEST + 1)
+        try:
+            status = os.fstat(descriptor)
+            if not stat.S_ISREG(status.st_mode):
+                raise ValueError("is not a regular file; name a file")
+            with open(descriptor, "rb", closefd=False) as file:
+                data = file.read(toml.LARGEST + 1)
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        raise ValueError(f"can't be read: {error.strerror}; check the path and its permissions") from None
     if len(data) > toml.LARGEST:
         raise ValueError(f"is larger than {toml.LARGEST >> 20} MiB; split it up with [supervisor] include")
     return data, stat.S_IMODE(status.st_mode)

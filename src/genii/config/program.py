@@ -270,7 +270,8 @@ class _Reader:
             return self.words(("command",), table.command)
         if table.worker is not UNSET:
             return (self.context.share(self.context.python), "-m", WORKER_MODULE, table.worker)
-        self.scope.error((), 'says nothing to run; add command = "…" (or worker = "module:Class")')
+        if not self.scope.has(("command",)) and not self.scope.has(("worker",)):
+            self.scope.error((), 'says nothing to run; add command = "…" (or worker = "module:Class")')
         return ()
 
     def words(self, path: Path, raw: str | list[str] | Any) -> tuple[str, ...]:
@@ -279,7 +280,7 @@ class _Reader:
             return ()
         if not raw or not raw[0]:
             self.scope.error(path, "the command is empty; write what to run")
-        return tuple(raw)
+        return tuple(map(self.context.share, raw))
 
     def processes(self) -> tuple[int, int]:
         """Return the least and the greatest number of processes."""
@@ -363,6 +364,9 @@ class _Reader:
     def probe(self, key: str, table: ReadyTable | HealthTable, kinds: tuple[str, ...], timeout: float) -> Probe | None:
         """Return the one question of a table."""
         asked = [kind for kind in kinds if getattr(table, kind) not in (UNSET, False)]
+        refused = [kind for kind in kinds if getattr(table, kind) is UNSET and self.scope.has((key, kind))]
+        if refused and not asked:
+            return None  # what it asks was reported already
         if len(asked) != 1:
             what = "asks nothing" if not asked else f"asks {len(asked)} questions ({', '.join(asked)})"
             self.scope.error((key,), f"{what}; give exactly one of {', '.join(kinds[:-1])} or {kinds[-1]}", key=True)
@@ -577,7 +581,7 @@ def _count(raw: int | str) -> int:
 def _positive_duration(raw: Any) -> float:
     seconds = parse_duration(raw)
     if seconds <= 0:
-        raise ValueError(f"must be longer than nothing, not {quote(raw)}")
+        raise ValueError(f"must be more than 0, not {quote(raw)}")
     return seconds
 
 

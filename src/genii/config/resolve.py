@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from genii.config.program import Outside
     from genii.config.source import Faults, Source
+    from genii.supervise.model import Program
 
 __all__ = ["SYSTEM_FILE", "resolve"]
 
@@ -51,15 +52,24 @@ def resolve(
         outside=outside,
         faults=faults,
     )
+    for source in (main, *included):
+        _check_defaults(source, context)
     scopes = _declared(main, included, faults)
-    read = ((name, read_program(name, scope.layers, context)) for name, scope in scopes.items())
-    programs = {name: program for name, program in read if program is not None}
+    programs: dict[str, Program] = {}
+    for name, scope in scopes.items():
+        if faults.full:
+            break
+        program = read_program(name, scope.layers, context)
+        if program is not None:
+            programs[name] = program
     check_programs(programs, scopes, http.listen)
     return Settings(path=main.path, http=http, programs=programs, **own), scopes
 
 
 def _check_tables(source: Source, main: Source, faults: Faults) -> None:
     for key, value in source.data.items():
+        if faults.full:
+            return
         if key not in ROOT_TABLES and key not in _SHARED_TABLES:
             hint = did_you_mean(key, (*_SHARED_TABLES, *ROOT_TABLES)) or _misplaced(value)
             faults.add(source.problem((key,), f"unknown {_kind(value)} {key!r}{hint}", key=True))
@@ -71,7 +81,7 @@ def _check_tables(source: Source, main: Source, faults: Faults) -> None:
     if not isinstance(source.data.get("program"), dict):
         return
     for name, value in source.data["program"].items():
-        if not isinstance(value, dict):
+        if not isinstance(value, dict) and not faults.full:
             message = f"program.{name}: expected a table [program.NAME], not a value"
             faults.add(source.problem(("program", name), message, key=True))
 
@@ -95,6 +105,8 @@ def _declared(main: Source, included: Sequence[Source], faults: Faults) -> dict[
         sources = (source,) if source is main else (source, main)
         defaults = tuple(layer for layer in map(_defaults, sources) if layer.table)
         for name, table in _tables(source.data, "program"):
+            if faults.full:
+                break
             try:
                 parts.check_program_name(name)
             except ValueError as error:
@@ -107,6 +119,15 @@ def _declared(main: Source, included: Sequence[Source], faults: Faults) -> dict[
                 continue
             scopes[name] = Scope(faults, (Layer(source, ("program", name), table), *defaults))
     return scopes
+
+
+def _check_defaults(source: Source, context: Context) -> None:
+    """Look at the defaults by themselves, as every program may override what is wrong in them."""
+    defaults = _defaults(source)
+    if defaults.table and not any(key in defaults.table for key in _PROGRAM_KEYS):
+        defaults = Layer(source, defaults.path, {**defaults.table, "command": ["true"]})
+    if defaults.table:
+        read_program("defaults", (defaults,), context)
 
 
 def _defaults(source: Source) -> Layer:

@@ -50,13 +50,14 @@ def _key(description: str, default: Any = None, example: Any = None, *, otherwis
 
 Seconds = Annotated[float, Meta(ge=0)]
 Duration = Seconds | Annotated[str, _text(r"^\s*\d+(\.\d+)?\s*([a-zA-Z]+\s*(\d+(\.\d+)?\s*[a-zA-Z]+\s*)*)?$")]
-Bytes = Annotated[int, Meta(ge=0)]
+Natural = Annotated[int, Meta(ge=0, le=1_000_000_000)]
+Bytes = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 Size = Bytes | Annotated[str, _text(r"^\s*\d+(\.\d+)?\s*[kmgtKMGT]?([iI]?[bB])?\s*$")]
 Mode = Annotated[str, _text(r"^0?[0-7]{1,4}$")]
 Signal = Annotated[int, Meta(ge=1, le=64)] | str
-Count = Annotated[int, Meta(ge=1)]
+Count = Annotated[int, Meta(ge=1, le=1_000_000_000)]
 Words = str | list[str]
-Limit = Annotated[int, Meta(ge=-1)] | str
+Limit = Annotated[int, Meta(ge=-1, le=2**63 - 1)] | str
 
 
 class Table(Struct, kw_only=True, forbid_unknown_fields=True, gc=False):
@@ -168,9 +169,7 @@ class WatchTable(Table, kw_only=True, forbid_unknown_fields=True, gc=False):
 class RecycleTable(Table, kw_only=True, forbid_unknown_fields=True, gc=False):
     """When a process is replaced although it is well; 0 is never."""
 
-    jobs: Annotated[
-        Annotated[int, Meta(ge=0)] | UnsetType, _key("After this many jobs or requests (of a worker).", 0, 1000)
-    ] = UNSET
+    jobs: Annotated[Natural | UnsetType, _key("After this many jobs or requests (of a worker).", 0, 1000)] = UNSET
     age: Annotated[Duration | UnsetType, _key("At this age.", 0, "1d")] = UNSET
     memory: Annotated[Size | UnsetType, _key("Above this much memory (RSS).", 0, "400MB")] = UNSET
 
@@ -180,7 +179,7 @@ class LogTable(Table, kw_only=True, forbid_unknown_fields=True, gc=False):
 
     path: Annotated[str | UnsetType, _key("The file; `-`: genii's own output; `none`: nowhere.")] = UNSET
     size: Annotated[Size | UnsetType, _key("Rotate when the file is this big; 0: never.", "50MB")] = UNSET
-    backups: Annotated[Annotated[int, Meta(ge=0)] | UnsetType, _key("How many old files are kept.", 10)] = UNSET
+    backups: Annotated[Natural | UnsetType, _key("How many old files are kept.", 10)] = UNSET
     every: Annotated[Duration | UnsetType, _key("Rotate this often; 0: never.", 0, "1d")] = UNSET
     compress: Annotated[bool | UnsetType, _key("Compress old files with gzip.", default=False)] = UNSET
 
@@ -200,7 +199,7 @@ class LogsTable(Table, kw_only=True, forbid_unknown_fields=True, gc=False):
         str | LogTable | UnsetType, _key("The same for errors; `stdout`: merged into it, in order.", "stdout")
     ] = UNSET
     size: Annotated[Size | UnsetType, _key("Rotate when the file is this big; 0: never.", "50MB")] = UNSET
-    backups: Annotated[Annotated[int, Meta(ge=0)] | UnsetType, _key("How many old files are kept.", 10)] = UNSET
+    backups: Annotated[Natural | UnsetType, _key("How many old files are kept.", 10)] = UNSET
     every: Annotated[Duration | UnsetType, _key("Rotate this often; 0: never.", 0, "1d")] = UNSET
     compress: Annotated[bool | UnsetType, _key("Compress old files with gzip.", default=False)] = UNSET
 
@@ -249,7 +248,8 @@ class ProgramTable(Table, kw_only=True, forbid_unknown_fields=True, gc=False):
         list[str] | UnsetType, _key("Programs that must be ready before it starts.", example=["database"])
     ] = UNSET
     priority: Annotated[
-        int | UnsetType, _key("Among programs that are free to start, the lowest starts first and stops last.", 999)
+        Annotated[int, Meta(ge=-1_000_000_000, le=1_000_000_000)] | UnsetType,
+        _key("Among programs that are free to start, the lowest starts first and stops last.", 999),
     ] = UNSET
 
     processes: Annotated[
@@ -284,9 +284,7 @@ class ProgramTable(Table, kw_only=True, forbid_unknown_fields=True, gc=False):
     exit_codes: Annotated[
         list[Annotated[int, Meta(ge=0, le=255)]] | UnsetType, _key("The exit codes that count as success.", [0])
     ] = UNSET
-    retries: Annotated[
-        Annotated[int, Meta(ge=0)] | UnsetType, _key("After how many failed starts in a row it is given up.", 10)
-    ] = UNSET
+    retries: Annotated[Natural | UnsetType, _key("After how many failed starts in a row it is given up.", 10)] = UNSET
     backoff: Annotated[BackoffTable | UnsetType, _key("How long to wait before the next attempt.")] = UNSET
     stop: Annotated[
         str | StopTable | UnsetType, _key("How it is asked to end: a signal, or a table.", example="INT")

@@ -29,6 +29,9 @@ Fault = tuple["Path", str, bool]
 _MOST_FAULTS = 100
 """Of one table: more is not read by anybody, and garbage can have a million."""
 
+_ASTRONOMIC = 1_000_000
+"""An upper bound of which nobody needs to be told who was below the lower one."""
+
 _KINDS = {
     "IntType": "a whole number", "FloatType": "a number", "StrType": "a string in quotes", "BoolType": "true or false",
     "ListType": "a list", "StructType": "a table", "DictType": "a table", "LiteralType": "a string in quotes",
@@ -41,14 +44,6 @@ _TAKES: tuple[tuple[type, frozenset[str]], ...] = (
     (list, frozenset({"ListType"})),
     (dict, frozenset({"StructType", "DictType"})),
 )
-_VALUE_KINDS = {
-    bool: "true or false",
-    int: "a number",
-    float: "a number",
-    str: "a string",
-    list: "a list",
-    dict: "a table",
-}
 
 
 def convert(table: Mapping[str, Any], record: type[Record], scope: Scope, path: Path = ()) -> Record | None:
@@ -59,9 +54,9 @@ def convert(table: Mapping[str, Any], record: type[Record], scope: Scope, path: 
     try:
         return msgspec.convert(table, record)
     except msgspec.ValidationError as error:
-        from msgspec import inspect
-
-        faults = list(islice(_faults(table, inspect.type_info(record), ()), _MOST_FAULTS))
+        if scope.faults.full:
+            return None
+        faults = list(islice(_faults(table, _kind(record, scope), ()), _MOST_FAULTS))
         if not faults:
             scope.error(path, str(error))
             return None
@@ -73,6 +68,14 @@ def convert(table: Mapping[str, Any], record: type[Record], scope: Scope, path: 
         return msgspec.convert(usable, record)
     except msgspec.ValidationError:
         return None
+
+
+def _kind(record: type, scope: Scope) -> Any:
+    if record not in scope.faults.kinds:
+        from msgspec import inspect
+
+        scope.faults.kinds[record] = inspect.type_info(record)
+    return scope.faults.kinds[record]
 
 
 def _without(table: Any, path: Path) -> Any:
@@ -93,8 +96,19 @@ def _faults(value: Any, kind: inspect.Type, path: Path) -> Iterator[Fault]:
     kinds = dict.fromkeys(_KINDS.get(type(member).__name__, "") for member in _members(kind))
     if "a number" in kinds:
         kinds.pop("a whole number", None)
-    expected = " or ".join(filter(None, kinds))
-    yield path, f"expected {expected}, not {_VALUE_KINDS.get(type(value), 'a date or time')}", False
+    *others, last = filter(None, kinds)
+    expected = f"{', '.join(others)} or {last}" if others else last
+    yield path, f"expected {expected}, not {_shown(value)}", False
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str | int | float):
+        return quote(value)
+    if isinstance(value, list | dict):
+        return "a list" if isinstance(value, list) else "a table"
+    return "a date or time"
 
 
 def _members(kind: Any) -> list[Any]:
@@ -158,8 +172,11 @@ def _range_faults(value: float, kind: Any, path: Path) -> Iterator[Fault]:
     low, high = kind.ge, kind.le
     if (low is None or value >= low) and (high is None or value <= high):
         return
-    low = None if low is None else f"{low:g}"
-    if high is None:
-        yield path, f"must be {low} or more, not {quote(value)}", False
+    if high is None or (value < low and high > _ASTRONOMIC):
+        yield path, f"must be {_number(low)} or more, not {quote(value)}", False
     else:
-        yield path, f"must be between {low} and {high:g}, not {quote(value)}", False
+        yield path, f"must be between {_number(low)} and {_number(high)}, not {quote(value)}", False
+
+
+def _number(value: float) -> str:
+    return str(value).removesuffix(".0")

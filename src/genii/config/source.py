@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["Faults", "Layer", "Scope", "Source", "did_you_mean", "quote"]
 
 _MOST_FAULTS = 100
+_MOST_REPORTS = 2000
 
 
 def quote(value: object) -> str:
@@ -29,10 +30,13 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     if len(word) > 60:
         return ""
     from difflib import get_close_matches
+    from posixpath import commonprefix
 
     by_lower = {name.lower(): name for name in known}
-    close = get_close_matches(word.lower(), by_lower, n=1, cutoff=0.6)
-    return f" (did you mean {by_lower[close[0]]!r}?)" if close else ""
+    close = get_close_matches(word.lower(), by_lower, n=3, cutoff=0.6)
+    # People rarely get the beginning wrong: "retry" is rather "retries" than "directory".
+    best = max(close, key=lambda name: len(commonprefix((name, word.lower()))), default=None)
+    return f" (did you mean {by_lower[best]!r}?)" if best else ""
 
 
 @dataclass(slots=True)
@@ -85,19 +89,19 @@ class Faults:
 
     problems: dict[Problem, None] = field(default_factory=dict)
     warnings: dict[Problem, None] = field(default_factory=dict)
-    left_out: int = 0
+    kinds: dict[type, Any] = field(default_factory=dict)
+    """What msgspec knows of the schema's records, asked when something is wrong for the first time."""
+    _reports: int = 0
 
     @property
     def full(self) -> bool:
-        """Say whether there are more faults than anybody wants to read."""
-        return len(self.problems) >= _MOST_FAULTS
+        """Say whether there are more faults than anybody wants to read, or than are worth the time to look for."""
+        return len(self.problems) >= _MOST_FAULTS or self._reports >= _MOST_REPORTS
 
     def add(self, problem: Problem) -> None:
-        """Note an error."""
-        if self.full:
-            self.left_out += problem not in self.problems
-        else:
-            self.problems.setdefault(problem)
+        """Note an error; one of the defaults comes once for each program and is noted once."""
+        self._reports += 1
+        self.problems.setdefault(problem)
 
     def warn(self, problem: Problem) -> None:
         """Note what is legal and probably a mistake."""
@@ -105,11 +109,11 @@ class Faults:
             self.warnings.setdefault(problem)
 
     def all_problems(self) -> list[Problem]:
-        """Return the errors in the order of files and lines, and how many there are beyond them."""
+        """Return the errors in the order of files and lines, and whether there may be more."""
         order = {path: number for number, path in enumerate(dict.fromkeys(found.path for found in self.problems))}
         ordered = sorted(self.problems, key=lambda found: (order[found.path], found.line, found.column))
-        if self.left_out:
-            ordered.append(Problem(ordered[0].path, 0, 0, f"and {self.left_out} more errors; mend these first"))
+        if self.full:
+            ordered.append(Problem(ordered[0].path, 0, 0, "there may be more errors; mend these first"))
         return ordered
 
 
@@ -120,6 +124,10 @@ class Scope:
     faults: Faults
     layers: tuple[Layer, ...]
 
+    def has(self, path: Path) -> bool:
+        """Say whether anything was written at ``path``, right or wrong."""
+        return any(layer.reach(path) == len(path) for layer in self.layers)
+
     def place(self, path: Path, message: str, *, key: bool = False) -> Problem:
         """Return the problem, placed where the longest part of ``path`` was written."""
         layer = max(self.layers, key=lambda layer: layer.reach(path))
@@ -129,6 +137,8 @@ class Scope:
 
     def error(self, path: Path, message: str, *, key: bool = False) -> None:
         """Note an error at ``path``."""
+        if self.faults.full:
+            return
         self.faults.add(self.place(path, message, key=key))
 
     def warn(self, path: Path, message: str, *, key: bool = False) -> None:

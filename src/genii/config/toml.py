@@ -10,9 +10,10 @@ __all__ = ["LARGEST", "NotToml", "line_column", "parse"]
 
 LARGEST = 2 << 20
 """Bytes: some 10,000 programs. The library reads about 4 MB a second, and the daemon must not stand still."""
-_LONGEST_LINE = 64 << 10
 _DEEPEST = 50
+"""Brackets within brackets, and dotted parts of a key."""
 
+_DEEP_KEY = r"(?m)(?:^|[\[{,])[ \t]*+((?:(?:[A-Za-z0-9_-]++|\"(?:[^\"\\\n]|\\.)*+\"|'[^'\n]*+')[ \t]*+\.[ \t]*+){50})"
 _PLACE = r" \(at (?:line (\d+), column (\d+)|end of document)\)$"
 _ADVICE: tuple[tuple[str, str], ...] = (
     (r"Cannot declare \((.*?),?\) twice", r"the table [\1] is there twice; merge the two, or rename one"),
@@ -34,6 +35,7 @@ _ADVICE: tuple[tuple[str, str], ...] = (
     (r"Invalid initial character for a key part", "expected a key; quote it unless it is letters, digits, _ and -"),
     (r"Unescaped '\\' in a string", "a backslash begins an escape; double it, or use single quotes"),
     (r"Invalid statement", "expected key = value or [table]"),
+    (r"Exceeds the limit .* for integer", "a number has thousands of digits; write a smaller one"),
     (r"Illegal character (.*)", r"the character \1 is not allowed here; remove it"),
 )  # fmt: skip
 
@@ -57,7 +59,7 @@ def parse(text: str) -> dict[str, Any]:
 
     Raises NotToml, also for what would take the library too long or too deep.
     """
-    _refuse_long_lines(text)
+    _refuse_deep_keys(text)
     try:
         return tomllib.loads(text)
     except RecursionError:
@@ -68,16 +70,12 @@ def parse(text: str) -> dict[str, Any]:
         raise NotToml(line, column, message) from None
 
 
-def _refuse_long_lines(text: str) -> None:
-    # A key of many dotted parts takes the library quadratic time; on one line it stays bearable.
-    start = 0
-    while start < len(text):
-        end = text.find("\n", start)
-        end = len(text) if end < 0 else end
-        if end - start > _LONGEST_LINE:
-            line, column = line_column(text, start)
-            raise NotToml(line, column, f"the line is longer than {_LONGEST_LINE} characters; break it up")
-        start = end + 1
+def _refuse_deep_keys(text: str) -> None:
+    # The library's time for a key of dotted parts grows with the square of their number.
+    match = re.search(_DEEP_KEY, text) if text.count(".") > _DEEPEST else None
+    if match is not None:
+        line, column = line_column(text, match.start(1))
+        raise NotToml(line, column, f"the key has more than {_DEEPEST} dotted parts; simplify it")
 
 
 def _deep_place(text: str) -> int:
@@ -98,6 +96,10 @@ def _explained(text: str, error: str) -> tuple[int, int, str]:
     else:
         line, column = line_column(text, len(text.rstrip("\n")))
     message = error[: place.start()] if place else error
+    if re.match("Cannot |Duplicate ", message):
+        # The library tells where the second one ends; where it begins is of more use.
+        start = text.split("\n", line)[line - 1]
+        column = len(start) - len(start.lstrip()) + 1
     for pattern, advice in _ADVICE:
         match = re.search(pattern, message)
         if match is not None:
