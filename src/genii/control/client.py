@@ -76,12 +76,10 @@ class Client:
         """Ask for the last events."""
         return self._get("/api/v1/events", Events).events
 
-    def events(self, after: int | None = None) -> Iterator[Event]:
-        """Yield events as they happen, until the supervisor ends."""
-        path = "/api/v1/events?follow=1" + ("" if after is None else f"&after={after}")
-        for event in self._stream(path):
-            if event.kind != "snapshot":
-                yield msgspec.json.decode(event.data, type=Event)
+    def events(self, *, heartbeat: float = 15.0) -> Iterator[list[Event]]:
+        """Yield events as they happen, in batches, until the supervisor ends; an empty one at each heartbeat."""
+        for batch in self._stream(f"/api/v1/events?follow=1&heartbeat={heartbeat}"):
+            yield [msgspec.json.decode(event.data, type=Event) for event in batch]
 
     def recent_logs(self, names: Sequence[str], count: int, since: float, stream: str = "both") -> Iterator[LogLines]:
         """Yield the last lines of logs, process by process."""
@@ -98,8 +96,9 @@ class Client:
 
     def follow_logs(self, names: Sequence[str], count: int, since: float, stream: str = "both") -> Iterator[LogLines]:
         """Yield the last lines of logs and then those that are added, until the supervisor ends."""
-        for event in self._stream(_log_path(names, count, since, stream) + "&follow=1"):
-            yield msgspec.json.decode(event.data, type=LogLines)
+        for batch in self._stream(_log_path(names, count, since, stream) + "&follow=1"):
+            for event in batch:
+                yield msgspec.json.decode(event.data, type=LogLines)
 
     # ------------------------------------------------------------------ actions
 
@@ -111,10 +110,10 @@ class Client:
         """Have the configuration read again."""
         return self._post("/api/v1/update", UpdateQuery(dry_run=dry_run), Differences, 0.0).difference
 
-    def shutdown(self) -> None:
+    def shutdown(self, patience: float = 0.0) -> None:
         """Have everything stopped; returns when the supervisor says so or is gone."""
         try:
-            self._post("/api/v1/shutdown", {}, dict[str, str], 0.0)
+            self._post("/api/v1/shutdown", {}, dict[str, str], patience)
         except PeerError:
             return  # it ended before its answer was out
 
@@ -139,7 +138,7 @@ class Client:
         except msgspec.DecodeError as error:
             raise PeerError(f"the supervisor answered what this genii does not understand: {error}") from error
 
-    def _stream(self, path: str) -> Iterator[ServerEvent]:
+    def _stream(self, path: str) -> Iterator[list[ServerEvent]]:
         head, data, connection = self._send("GET", path, None, self._timeout)
         with connection:
             pieces = read_body(head, data, lambda: self._receive(connection, _SILENCE))
@@ -147,7 +146,7 @@ class Client:
                 raise error_from_json(head.status, b"".join(pieces))
             reader = EventReader()
             for piece in pieces:
-                yield from reader.feed(piece)
+                yield reader.feed(piece)
 
     def _send(
         self, method: str, path: str, body: bytes | None, timeout: float | None

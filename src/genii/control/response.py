@@ -1,4 +1,4 @@
-"""Responses of HTTP/1.1 as a client reads them (RFC 9112): head, and a body of known length, in chunks, or to the end. No I/O."""
+"""Responses of HTTP/1.1 as a client reads them (RFC 9112). No I/O."""
 
 from __future__ import annotations
 
