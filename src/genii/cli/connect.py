@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from genii.config.find import SYSTEM_FILE, find
 from genii.control.client import Client
-from genii.errors import NotAllowed, NotRunning, UnknownProgram, UsageError
+from genii.errors import NotAllowed, UnknownProgram, UsageError
 from genii.system.listen import Address, parse_address
 from genii.units import parse_duration
 
@@ -23,9 +23,8 @@ def connect(options: argparse.Namespace, *, timeout: float = 10.0) -> Client:
     """Return a client for the supervisor that the options name: ``--server``, or that of the configuration.
 
     Raises:
-        UsageError: the address is none.
-        ConfigError: the configuration is not TOML.
-        NotRunning: there is no configuration, so there can be no supervisor.
+        UsageError: the address is none, or there is no configuration that leads to one.
+        NotAllowed: a user is named, and no password.
     """
     server = options.server or os.environ.get("GENII_SERVER", "")
     if not server:
@@ -45,37 +44,36 @@ def socket_path(config: str | None) -> str:
     """Return the path of the control socket without reading the configuration as a whole.
 
     Raises:
-        NotRunning: there is no configuration.
+        UsageError: there is no configuration, or it is not TOML.
     """
-    from genii.config.load import find
-
-    path = Path(config) if config else find(Path.cwd(), os.environ)
-    if path is None:
-        raise NotRunning("there is no genii.toml here or above; 'genii init' makes one, '-c FILE' names one")
-    path = path.absolute()
-    return str(_state_dir(path) / "genii.sock")
+    path = os.path.abspath(config) if config else find(os.getcwd(), os.environ)
+    return os.path.join(_state_dir(path), "genii.sock")
 
 
-def _state_dir(path: Path) -> Path:
-    default = Path("/run/genii") if path == Path("/etc/genii/genii.toml") else path.parent / ".genii"
+def _state_dir(path: str) -> str:
+    folder = os.path.dirname(path)
+    default = "/run/genii" if path == SYSTEM_FILE else os.path.join(folder, ".genii")
     try:
-        data = path.read_bytes()
+        with open(path, "rb") as file:
+            data = file.read()
     except FileNotFoundError:
         raise UsageError(f"there is no file {path}") from None
     if b"state_dir" not in data:
         return default  # the usual case, and TOML need not be parsed
-    if b"$" in data or path.suffix != ".toml":
-        from genii.config.load import load
-
-        return Path(load(path).state_dir)
     import tomllib
 
     try:
-        table = tomllib.loads(data.decode("utf-8", "replace")).get("supervisor", {})
+        table = tomllib.loads(data.decode("utf-8", "replace")).get("supervisor")
     except tomllib.TOMLDecodeError as error:
-        raise UsageError(f"{path}: {error} (see 'genii check')") from None
+        raise UsageError(f"{path}: {error} ('genii check' tells more)") from None
     value = table.get("state_dir") if isinstance(table, dict) else None
-    return path.parent / value if isinstance(value, str) else default
+    if not isinstance(value, str):
+        return default
+    if "$" in value or "{" in value:
+        from genii.config.load import load
+
+        return load(path).state_dir
+    return os.path.join(folder, os.path.expanduser(value))
 
 
 @contextmanager
@@ -87,7 +85,7 @@ def explain_unknown(client: Client, names: Sequence[str]) -> Iterator[None]:
         from genii.cli.parser import suggest
 
         statuses = client.statuses()
-        known = {status.name for status in statuses} | {status.program for status in statuses} | {"all"}
+        known = {status["name"] for status in statuses} | {status["program"] for status in statuses} | {"all"}
         hint = next((suggest(name, known) for name in names if name not in known), "")
         raise UnknownProgram(f"{error}{hint or ' (genii status lists them)'}") from None
 

@@ -10,7 +10,7 @@ from genii.cli.terminal import STATE_COLOURS, Paint
 from genii.units import format_duration, format_size
 
 if TYPE_CHECKING:
-    from genii.supervise.report import ProcessDetails
+    from genii.control.rows import DetailsRow
 
 __all__ = ["detail_lines"]
 
@@ -18,34 +18,34 @@ _SIZES = frozenset(("as", "core", "data", "fsize", "memlock", "memory", "msgqueu
 """Limits that count bytes."""
 
 
-def detail_lines(details: ProcessDetails, now: float, paint: Paint) -> list[str]:
+def detail_lines(details: DetailsRow, now: float, paint: Paint) -> list[str]:
     """Return a block of lines with a label each."""
-    status = details.status
-    state = paint(status.state.lower(), STATE_COLOURS.get(status.state, ""))
-    since = f" for {format_duration(float(int(max(0.0, now - status.since))))}" if status.since else ""
+    status = details["status"]
+    state = paint(status["state"].lower(), STATE_COLOURS.get(status["state"], ""))
+    since = f" for {format_duration(float(int(max(0.0, now - status['since']))))}" if status["since"] else ""
     why = remark(status, now, paint)
     rows = [
         ("state", f"{state}{since}" + (f" ({why})" if why else "")),
-        ("pid", str(status.pid or "")),
-        ("restarts", str(status.restarts or "")),
-        ("last exit", _exit(status.exit_status)),
-        ("command", shlex.join(details.command)),
-        ("directory", details.directory),
-        ("user", details.user),
-        ("trigger", status.trigger),
-        ("depends on", ", ".join(details.depends_on)),
-        ("memory", format_size(details.memory) if details.memory else ""),
-        ("cpu", format_duration(details.cpu) if details.cpu else ""),
-        ("threads", str(details.threads or "")),
-        ("open files", str(details.files or "")),
+        ("pid", str(status["pid"] or "")),
+        ("restarts", str(status["restarts"] or "")),
+        ("last exit", _exit(status["exit_status"])),
+        ("command", shlex.join(details["command"])),
+        ("directory", details["directory"]),
+        ("user", details["user"]),
+        ("trigger", status["trigger"]),
+        ("depends on", ", ".join(details["depends_on"])),
+        ("memory", format_size(details["memory"]) if details["memory"] else ""),
+        ("cpu", format_duration(details["cpu"]) if details["cpu"] else ""),
+        ("threads", str(details["threads"] or "")),
+        ("open files", str(details["files"] or "")),
         *_limit_rows(details, paint),
-        *(("socket", f"{name} {url}") for name, url in details.sockets.items()),
-        ("stdout", details.stdout),
-        ("stderr", details.stderr if details.stderr != details.stdout else "to stdout"),
-        ("lost output", paint(format_size(details.lost_bytes), "red") if details.lost_bytes else ""),
-        *(("environment", f"{name}={value}") for name, value in sorted(details.environment.items())),
+        *(("socket", f"{name} {url}") for name, url in details["sockets"].items()),
+        ("stdout", details["stdout"]),
+        ("stderr", details["stderr"] if details["stderr"] != details["stdout"] else "to stdout"),
+        ("lost output", paint(format_size(details["lost_bytes"]), "red") if details["lost_bytes"] else ""),
+        *(("environment", f"{name}={value}") for name, value in sorted(details["environment"].items())),
     ]
-    return [paint(status.name, "bold"), *_labelled(rows)]
+    return [paint(status["name"], "bold"), *_labelled(rows)]
 
 
 def _labelled(rows: list[tuple[str, str]]) -> list[str]:
@@ -66,11 +66,11 @@ def _exit(status: int | None) -> str:
     return f"killed by {format_signal(-status)}" if status < 0 else f"code {status}"
 
 
-def _limit_rows(details: ProcessDetails, paint: Paint) -> list[tuple[str, str]]:
+def _limit_rows(details: DetailsRow, paint: Paint) -> list[tuple[str, str]]:
     """Return the limits in force; where the declared ones differ they are shown too, as they come at its next start."""
     rows = []
-    for name in sorted({*details.limits, *details.declared_limits}):
-        actual, declared = details.limits.get(name), details.declared_limits.get(name)
+    for name in sorted({*details["limits"], *details["declared_limits"]}):
+        actual, declared = details["limits"].get(name), details["declared_limits"].get(name)
         text = _limit(name, actual) if actual else ""
         if declared and declared != actual:
             note = f"{_limit(name, declared)} at its next start"
@@ -79,7 +79,7 @@ def _limit_rows(details: ProcessDetails, paint: Paint) -> list[tuple[str, str]]:
     return rows
 
 
-def _limit(name: str, pair: tuple[int, int]) -> str:
+def _limit(name: str, pair: list[int]) -> str:
     soft, hard = (_amount(name, number) for number in pair)
     return soft if soft == hard else f"{soft} (hard {hard})"
 

@@ -46,13 +46,15 @@ def run(options: argparse.Namespace) -> int:
         return 0
     # The descriptor is that of this very process: its number can't be reused behind our back.
     with suppress(ProcessLookupError):
-        process = os.pidfd_open(supervisor.pid)
+        process = os.pidfd_open(supervisor["pid"])
         try:
             client.shutdown(patience)
             waiter = select.poll()
             waiter.register(process, select.POLLIN)
             if not waiter.poll(patience * 1000 if patience else None):
-                raise TimedOut(f"the supervisor (pid {supervisor.pid}) still stops after {format_duration(patience)}")
+                raise TimedOut(
+                    f"the supervisor (pid {supervisor['pid']}) still stops after {format_duration(patience)}"
+                )
         finally:
             os.close(process)
     return 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 import time
 from typing import TYPE_CHECKING
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterable
 
-    from genii.supervise.report import Event
+    from genii.control.rows import EventRow
 
 __all__ = ["configure", "run"]
 
@@ -31,26 +32,28 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Print events."""
     client = connect(options)
-    stream = client.events() if options.follow else iter(())
-    _print_events(client.recent_events(), as_json=options.json)
-    for events in stream:
-        _print_events(events, as_json=options.json)
+    recent = client.recent_events()
+    _print_events(recent, as_json=options.json)
+    if options.follow:
+        after = recent[-1]["serial"] if recent else -1
+        for events in client.events(after=after):
+            _print_events(events, as_json=options.json)
     return 0
 
 
-def _print_events(events: Iterable[Event], *, as_json: bool) -> None:
+def _print_events(events: Iterable[EventRow], *, as_json: bool) -> None:
     paint = Paint(sys.stdout)
     for event in events:
         if as_json:
-            import msgspec
-
-            print(msgspec.json.encode(event).decode())
+            print(json.dumps(event, ensure_ascii=False))
             continue
-        clock = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(event.time))
+        clock = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(event["time"]))
         facts = " ".join(
             f"{key}={paint(str(value), STATE_COLOURS.get(str(value), ''))}"
-            for key, value in event.data.items()
+            for key, value in event["data"].items()
             if value not in (None, "")
         )
-        print(" ".join(part for part in (paint(clock, "dim"), event.kind, paint(event.name, "bold"), facts) if part))
+        print(
+            " ".join(part for part in (paint(clock, "dim"), event["kind"], paint(event["name"], "bold"), facts) if part)
+        )
     sys.stdout.flush()

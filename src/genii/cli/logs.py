@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 import time
 from typing import TYPE_CHECKING
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterable
 
-    from genii.control.query import LogLines
+    from genii.control.rows import LogRow
 
 __all__ = ["configure", "run"]
 
@@ -31,8 +32,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--since", metavar="TIME", default="0", help="nothing older than this, e.g. 10m (see below)")
     parser.add_argument("--stream", choices=("stdout", "stderr", "both"), default="both", help="which output")
     add_json(parser)
-    parser.epilog = """--since reads the time at the beginning of lines (2026-11-21 08:00:00); where a program writes none,
-files that were last written before then are left out as a whole.
+    parser.epilog = """--since reads the time at the beginning of lines (2026-11-21 08:00:00).
+Where a program writes none, only whole files that were last written before then are left out.
 
 Examples:
   genii logs web
@@ -54,7 +55,7 @@ def run(options: argparse.Namespace) -> int:
         rows = client.statuses(options.names)
         read = client.follow_logs if options.follow else client.recent_logs
         _print_lines(
-            read(options.names, count, since, options.stream), [row.name for row in rows], as_json=options.json
+            read(options.names, count, since, options.stream), [row["name"] for row in rows], as_json=options.json
         )
     return 0
 
@@ -65,19 +66,17 @@ def _count(text: str) -> int:
     return int(text)
 
 
-def _print_lines(batches: Iterable[LogLines], names: list[str], *, as_json: bool) -> None:
+def _print_lines(batches: Iterable[LogRow], names: list[str], *, as_json: bool) -> None:
     paint = Paint(sys.stdout)
     widest = max((len(name) for name in names), default=0)
     colours = {name: _COLOURS[index % len(_COLOURS)] for index, name in enumerate(names)}
     clean = printable if sys.stdout.isatty() else str
     for batch in batches:
         if as_json:
-            import msgspec
-
-            print(msgspec.json.encode(batch).decode(), flush=True)
+            print(json.dumps(batch, ensure_ascii=False), flush=True)
             continue
         prefix = ""
         if len(names) > 1:
-            prefix = paint(f"{batch.name:<{widest}} |", colours.get(batch.name, "")) + " "
-        sys.stdout.write("".join(f"{prefix}{clean(line)}\n" for line in batch.lines))
+            prefix = paint(f"{batch['name']:<{widest}} |", colours.get(batch["name"], "")) + " "
+        sys.stdout.write("".join(f"{prefix}{clean(line)}\n" for line in batch["lines"]))
         sys.stdout.flush()

@@ -57,12 +57,12 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _run(words: list[str]) -> int:
     if words[:1] == ["__complete"]:
-        from genii.cli.complete import complete
+        from genii.cli.complete import print_programs
 
-        return complete(words[1:])
+        return print_programs(words[1:])
     split = _split(words)
     if split.command == "help":
-        split = _Words(*([split.rest[0], ["--help"]] if split.rest else ["--help", []]))
+        split = _Words(split.rest[0], ["--help"]) if split.rest else _Words("--help", [])
     if split.command in ("-h", "--help", ""):
         _print_help()
         return 0 if split.command else 2

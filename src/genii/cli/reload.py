@@ -31,11 +31,9 @@ def run(options: argparse.Namespace) -> int:
     Raises:
         UsageError: none was named; supervisord's ``reload`` restarts everything, so that we guess nothing here.
     """
-    from genii.control.query import ActionQuery
-
     if not options.names:
         raise UsageError(
             "name what to reload: 'genii reload NAME' has a program read its own configuration again; "
             "'genii update' reads genii's, 'genii restart all' restarts everything"
         )
-    return carry_out(options, "reload", ActionQuery(names=tuple(options.names)))
+    return carry_out(options, "reload", options.names)

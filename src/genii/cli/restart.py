@@ -30,12 +30,7 @@ Examples:
 
 def run(options: argparse.Namespace) -> int:
     """Restart processes."""
-    from genii.control.query import ActionQuery
-
-    query = ActionQuery(
-        names=tuple(options.names),
-        wait=not options.no_wait,
-        rolling=options.rolling,
-        timeout=read_time(options.timeout),
+    timeout = read_time(options.timeout)
+    return carry_out(
+        options, "restart", options.names, wait=not options.no_wait, rolling=options.rolling, timeout=timeout
     )
-    return carry_out(options, "restart", query)

@@ -33,12 +33,9 @@ Examples:
 
 def run(options: argparse.Namespace) -> int:
     """Scale programs; the first failure decides the exit code."""
-    from genii.control.query import ActionQuery
-
     worst = 0
     for name, minimum, maximum in [parse_scale(text) for text in options.scales]:
-        query = ActionQuery(names=(name,), minimum=minimum, maximum=maximum)
-        worst = carry_out(options, "scale", query) or worst
+        worst = carry_out(options, "scale", [name], minimum=minimum, maximum=maximum) or worst
     return worst
 
 

@@ -31,10 +31,8 @@ def run(options: argparse.Namespace) -> int:
     Raises:
         UsageError: there is no such signal.
     """
-    from genii.control.query import ActionQuery
-
     try:
         number = int(parse_signal(options.signal))
     except ValueError as error:
         raise UsageError(str(error)) from None
-    return carry_out(options, "signal", ActionQuery(names=tuple(options.names), signal=number))
+    return carry_out(options, "signal", options.names, signal=number)

@@ -28,7 +28,4 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Start processes."""
-    from genii.control.query import ActionQuery
-
-    query = ActionQuery(names=tuple(options.names), wait=not options.no_wait, timeout=read_time(options.timeout))
-    return carry_out(options, "start", query)
+    return carry_out(options, "start", options.names, wait=not options.no_wait, timeout=read_time(options.timeout))

@@ -6,7 +6,7 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-from genii.cli.action import add_json
+from genii.cli.action import add_json, print_json
 from genii.cli.connect import connect, explain_unknown
 from genii.cli.parser import add_names
 from genii.cli.terminal import STATE_COLOURS, Paint, format_table
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from genii.control.client import Client
-    from genii.supervise.report import ProcessStatus
+    from genii.control.rows import StatusRow
 
-__all__ = ["configure", "exit_code", "run", "status_lines"]
+__all__ = ["configure", "exit_code", "remark", "run", "status_lines"]
 
 _NOT_RUNNING = 3
 _CLEAR = "\x1b[H\x1b[J"
@@ -50,7 +50,7 @@ def run(options: argparse.Namespace) -> int:
             return _show_details(client, options)
         statuses = client.statuses(options.names)
     if options.json:
-        _print_json({"processes": statuses})
+        print_json({"processes": statuses})
     else:
         print("\n".join(status_lines(statuses, time.time(), Paint(sys.stdout))))
     return exit_code(statuses, named=bool(options.names))
@@ -61,18 +61,18 @@ def _show_details(client: Client, options: argparse.Namespace) -> int:
 
     found = [details for name in options.names for details in client.details(name)]
     if options.json:
-        _print_json({"processes": found})
+        print_json({"processes": found})
     else:
         paint, now = Paint(sys.stdout), time.time()
         print("\n\n".join("\n".join(detail_lines(details, now, paint)) for details in found))
-    return exit_code([details.status for details in found], named=True)
+    return exit_code([details["status"] for details in found], named=True)
 
 
 def _watch(client: Client, names: Sequence[str]) -> int:
     """Draw the table again at each event, and each second for the times."""
     paint = Paint(sys.stdout)
     clear = _CLEAR if sys.stdout.isatty() else ""
-    statuses: list[ProcessStatus] = []
+    statuses: list[StatusRow] = []
     for _ in client.events(heartbeat=1.0):
         statuses = client.statuses(names)
         lines = status_lines(statuses, time.time(), paint)
@@ -81,20 +81,13 @@ def _watch(client: Client, names: Sequence[str]) -> int:
     return _NOT_RUNNING
 
 
-def _print_json(value: object) -> None:
-    import msgspec
-
-    text = msgspec.json.encode(value)
-    print((msgspec.json.format(text, indent=2) if sys.stdout.isatty() else text).decode())
-
-
-def exit_code(statuses: Sequence[ProcessStatus], *, named: bool) -> int:
+def exit_code(statuses: Sequence[StatusRow], *, named: bool) -> int:
     """Return 0 when all runs that was named (or, with nothing named, that should run), else 3."""
-    well = all(status.state == "RUNNING" or not (named or status.wanted) for status in statuses)
-    return 0 if well and not any(status.state == "FATAL" for status in statuses) else _NOT_RUNNING
+    well = all(status["state"] == "RUNNING" or not (named or status["wanted"]) for status in statuses)
+    return 0 if well and not any(status["state"] == "FATAL" for status in statuses) else _NOT_RUNNING
 
 
-def status_lines(statuses: Sequence[ProcessStatus], now: float, paint: Paint) -> list[str]:
+def status_lines(statuses: Sequence[StatusRow], now: float, paint: Paint) -> list[str]:
     """Return the table."""
     if not statuses:
         return ["no programs are declared"]
@@ -102,30 +95,30 @@ def status_lines(statuses: Sequence[ProcessStatus], now: float, paint: Paint) ->
     return format_table([head, *(_row(status, now, paint) for status in statuses)])
 
 
-def _row(status: ProcessStatus, now: float, paint: Paint) -> tuple[str, ...]:
+def _row(status: StatusRow, now: float, paint: Paint) -> tuple[str, ...]:
     from genii.units import format_duration
 
-    running = status.state in ("RUNNING", "STARTING", "STOPPING") and status.started
+    running = status["state"] in ("RUNNING", "STARTING", "STOPPING") and status["started"]
     return (
-        status.name,
-        paint(status.state.lower(), STATE_COLOURS.get(status.state, "")),
-        str(status.pid or "-"),
-        format_duration(float(int(max(0.0, now - status.started)))) if running else "-",
-        str(status.restarts or "-"),
+        status["name"],
+        paint(status["state"].lower(), STATE_COLOURS.get(status["state"], "")),
+        str(status["pid"] or "-"),
+        format_duration(float(int(max(0.0, now - status["started"])))) if running else "-",
+        str(status["restarts"] or "-"),
         remark(status, now, paint),
     )
 
 
-def remark(status: ProcessStatus, now: float, paint: Paint) -> str:
+def remark(status: StatusRow, now: float, paint: Paint) -> str:
     """Return the last column: why it is so, what it waits for, what it says of itself."""
     from genii.units import format_duration
 
-    parts = [status.reason]
-    if status.healthy is False:
+    parts = [status["reason"]]
+    if status["healthy"] is False:
         parts.append(paint("unhealthy", "red"))
-    if status.next_attempt > now:
-        parts.append(f"next attempt in {format_duration(status.next_attempt - now)}")
-    if status.next_run > now:
-        parts.append(f"next run in {format_duration(float(int(status.next_run - now)))}")
-    parts += ["busy" if status.busy else "", "adopted" if status.adopted else "", status.note]
+    if status["next_attempt"] > now:
+        parts.append(f"next attempt in {format_duration(status['next_attempt'] - now)}")
+    if status["next_run"] > now:
+        parts.append(f"next run in {format_duration(float(int(status['next_run'] - now)))}")
+    parts += ["busy" if status["busy"] else "", "adopted" if status["adopted"] else "", status["note"]]
     return ", ".join(part for part in parts if part)

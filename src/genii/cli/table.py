@@ -33,5 +33,8 @@ COMMANDS: dict[str, Command] = {
     "signal": Command("Steer", "send a signal to programs", "signal"),
     "scale": Command("Steer", "change how many processes a program has", "scale"),
     "update": Command("Steer", "read the configuration again and apply what changed", "update"),
+    "init": Command("Tools", "write a commented genii.toml for this folder", "init"),
+    "check": Command("Tools", "check a configuration: file:line:col: what is wrong", "check"),
+    "export": Command("Tools", "print the JSON Schema of genii.toml", "export"),
     "completion": Command("Tools", "completion of commands and names for bash, zsh or fish", "completion"),
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import socket
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from genii.errors import UsageError
 
@@ -14,8 +14,7 @@ __all__ = ["Address", "is_loopback", "listen", "listen_tcp", "listen_unix", "par
 _BACKLOG = 1024
 
 
-@dataclass(frozen=True, slots=True)
-class Address:
+class Address(NamedTuple):
     """Where to listen or connect: a path, or host and port (host empty: all interfaces)."""
 
     host: str = ""
