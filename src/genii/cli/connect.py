@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from genii.config.find import SYSTEM_FILE, find
 from genii.control.client import Client
 from genii.errors import NotAllowed, UnknownProgram, UsageError
-from genii.system.listen import Address, parse_address
+from genii.system.address import Address, parse_address
 from genii.units import parse_duration
 
 if TYPE_CHECKING:

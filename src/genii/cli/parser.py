@@ -97,5 +97,5 @@ def suggest(word: str, known: Iterable[str]) -> str:
     """Return ``; did you mean …?`` when something known is spelt alike, else nothing."""
     from difflib import get_close_matches
 
-    close = get_close_matches(word, list(known), n=1, cutoff=0.6)
-    return f"; did you mean {close[0]!r}?" if close else ""
+    close = get_close_matches(word, sorted(known), n=2, cutoff=0.6)
+    return f"; did you mean {' or '.join(map(repr, close))}?" if close else ""

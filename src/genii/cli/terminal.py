@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -15,8 +14,8 @@ __all__ = ["STATE_COLOURS", "Paint", "format_table", "printable"]
 
 _CODES = {"red": "31", "green": "32", "yellow": "33", "blue": "34", "magenta": "35", "cyan": "36", "bold": "1",
           "dim": "2"}  # fmt: skip
-_ESCAPES = re.compile(r"\x1b\[[0-9;]*m")
-_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1a\x1c-\x1f\x7f\x80-\x9f]|\x1b(?!\[[0-9;]*m)")
+_ESCAPES = r"\x1b\[[0-9;]*m"
+_CONTROLS = r"[\x00-\x08\x0b-\x1a\x1c-\x1f\x7f\x80-\x9f]|\x1b(?!\[[0-9;]*m)"
 STATE_COLOURS = {
     "RUNNING": "green",
     "STARTING": "yellow",
@@ -53,17 +52,9 @@ def format_table(rows: Sequence[Sequence[str]]) -> list[str]:
 
 
 def _width(cell: str) -> int:
-    return len(_ESCAPES.sub("", cell)) if "\x1b" in cell else len(cell)
+    return len(re.sub(_ESCAPES, "", cell)) if "\x1b" in cell else len(cell)
 
 
 def printable(line: str) -> str:
     """Return a line of a program without what could take over the terminal; colours stay."""
-    return _CONTROLS.sub("\N{REPLACEMENT CHARACTER}", line)
-
-
-def width() -> int:
-    """Return the columns of the terminal; 100 where there is none."""
-    try:
-        return os.get_terminal_size(sys.stdout.fileno()).columns or 100
-    except (OSError, ValueError):
-        return 100
+    return re.sub(_CONTROLS, "\N{REPLACEMENT CHARACTER}", line)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from genii.control.response import Head
     from genii.control.rows import DetailsRow, DifferenceRow, EventRow, LogRow, ResultRow, StatusRow, SupervisorRow
     from genii.events.sse import ServerEvent
-    from genii.system.listen import Address
+    from genii.system.address import Address
 
 __all__ = ["Client"]
 
