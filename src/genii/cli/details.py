@@ -67,11 +67,13 @@ def _exit(status: int | None) -> str:
 
 
 def _limit_rows(details: DetailsRow, paint: Paint) -> list[tuple[str, str]]:
-    """Return the limits in force; where the declared ones differ they are shown too, as they come at its next start."""
+    """Return the limits that matter to most (all: ``--json``), as in force and, where that differs, as declared."""
     rows = []
-    for name in sorted({*details["limits"], *details["declared_limits"]}):
+    for name in sorted({"nofile", "nproc", *details["declared_limits"]}):
         actual, declared = details["limits"].get(name), details["declared_limits"].get(name)
         text = _limit(name, actual) if actual else ""
+        if not actual and not declared:
+            continue
         if declared and declared != actual:
             note = f"{_limit(name, declared)} at its next start"
             text = f"{text}, {paint(note, 'yellow')}" if text else note

@@ -51,7 +51,7 @@ def _print_events(events: Iterable[EventRow], *, as_json: bool) -> None:
         facts = " ".join(
             f"{key}={paint(str(value), STATE_COLOURS.get(str(value), ''))}"
             for key, value in event["data"].items()
-            if value not in (None, "")
+            if value not in (None, "", 0)
         )
         print(
             " ".join(part for part in (paint(clock, "dim"), event["kind"], paint(event["name"], "bold"), facts) if part)

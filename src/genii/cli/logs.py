@@ -57,6 +57,8 @@ def run(options: argparse.Namespace) -> int:
         _print_lines(
             read(options.names, count, since, options.stream), [row["name"] for row in rows], as_json=options.json
         )
+    if options.follow:
+        print("the supervisor has ended", file=sys.stderr)
     return 0
 
 
