@@ -6,8 +6,7 @@ The message is made from the data that an error carries; errors that a client ma
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -43,8 +42,7 @@ class UsageError(GeniiError):
     exit_code = 2
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
+class Problem(NamedTuple):
     """Name one fault of a file: where (line and column count from 1, 0: the whole file), what, and what to do."""
 
     path: str

@@ -1,16 +1,147 @@
-"""The ``genii`` command."""
+"""The ``genii`` command: finds the command asked for, loads only its module, and turns errors into exit codes."""
 
 from __future__ import annotations
 
+import os
 import sys
+from typing import TYPE_CHECKING, NamedTuple
 
+from genii.cli.table import COMMANDS, GROUPS
+from genii.errors import ConfigError, GeniiError, UsageError
 from genii.version import __version__
 
+if TYPE_CHECKING:
+    import argparse
+
 __all__ = ["main"]
+
+_INTERRUPTED = 130
+
+
+class _Words(NamedTuple):
+    """The command line, cut where the command begins."""
+
+    command: str
+    rest: list[str]
+    config: str | None = None
+    server: str | None = None
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; return its exit code."""
+    if arguments is None:
+        # msgspec imports it only to find the functions that typing has, too: 5 MiB and 40 ms for nothing.
+        sys.modules.setdefault("typing_extensions", None)  # type: ignore[arg-type]
     words = sys.argv[1:] if arguments is None else arguments
-    print(f"genii {__version__}")
-    return 0 if words else 2
+    try:
+        status = _run(words)
+        sys.stdout.flush()
+    except SystemExit as request:  # argparse has shown its help
+        status = request.code if isinstance(request.code, int) else 0
+    except GeniiError as error:
+        status = _report(error)
+    except BrokenPipeError:
+        # Whoever read has seen enough. Python would complain when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        status = 0
+    except KeyboardInterrupt:
+        print(file=sys.stderr)
+        status = _INTERRUPTED
+    except OSError as error:
+        notes = "".join(f" ({note})" for note in getattr(error, "__notes__", ()))
+        print(
+            f"genii: {error.strerror or error}{f': {error.filename}' if error.filename else ''}{notes}", file=sys.stderr
+        )
+        status = 1
+    return status
+
+
+def _run(words: list[str]) -> int:
+    if words[:1] == ["__complete"]:
+        from genii.cli.complete import print_programs
+
+        return print_programs(words[1:])
+    split = _split(words)
+    if split.command == "help":
+        split = _Words(split.rest[0], ["--help"]) if split.rest else _Words("--help", [])
+    if split.command in ("-h", "--help", ""):
+        _print_help()
+        return 0 if split.command else 2
+    if split.command in ("-V", "--version"):
+        print(f"genii {__version__}")
+        return 0
+    if split.command not in COMMANDS:
+        from genii.cli.parser import suggest
+
+        raise UsageError(f"there is no command {split.command!r}{suggest(split.command, COMMANDS)} (see genii --help)")
+    return _run_command(split)
+
+
+def _run_command(split: _Words) -> int:
+    import argparse
+    from importlib import import_module
+
+    from genii.cli.parser import build_parser
+
+    command = COMMANDS[split.command]
+    parser = build_parser(split.command, command.help)
+    module = import_module(f"genii.cli.{command.module}")
+    module.configure(parser)
+    defaults: argparse.Namespace = argparse.Namespace(config=split.config, server=split.server)
+    status: int = module.run(parser.parse_command(split.rest, defaults))
+    return status
+
+
+def _split(words: list[str]) -> _Words:
+    """Take the options before the command by hand: argparse is loaded for one command only."""
+    found: dict[str, str] = {}
+    position = 0
+    while position < len(words):
+        word = words[position]
+        name, equals, value = word.partition("=")
+        key = {"-c": "config", "--config": "config", "--server": "server"}.get(name)
+        if key is None:
+            if word.startswith("-") and word not in ("-h", "--help", "-V", "--version"):
+                raise UsageError(f"there is no option {word!r} (see genii --help)")
+            return _Words(word, words[position + 1 :], found.get("config"), found.get("server"))
+        if not equals:
+            position += 1
+            if position == len(words):
+                raise UsageError(f"{word} needs a value")
+            value = words[position]
+        found[key] = value
+        position += 1
+    return _Words("", [])
+
+
+def _print_help() -> None:
+    from genii.cli.terminal import Paint
+
+    paint = Paint(sys.stdout)
+    print(f"genii {__version__}: write a long-running program, run it, keep it alive, steer it.\n")
+    print(f"{paint('Usage', 'bold')}: genii [-c FILE] [--server ADDRESS] COMMAND [OPTIONS]")
+    for group in GROUPS:
+        print(f"\n{paint(group, 'bold')}")
+        for name, command in COMMANDS.items():
+            if command.group == group:
+                print(f"  {paint(f'{name:<12}', 'cyan')} {command.help}")
+    print(f"\n{paint('Examples', 'bold')}")
+    for line in ("genii up -d            run what genii.toml declares", "genii status           see how it is",
+                 "genii logs -f web      read along"):  # fmt: skip
+        print(f"  {line}")
+    print("\n'genii COMMAND --help' tells about one command.")
+
+
+def _report(error: GeniiError) -> int:
+    """Say on standard error what is wrong; return the exit code."""
+    from genii.cli.terminal import Paint
+
+    text = str(error)
+    if not isinstance(error, ConfigError):  # each of its lines begins with a file, as editors want it
+        text = f"{Paint(sys.stderr)('genii:', 'red')} {text}"
+    sys.stdout.flush()
+    print(text, file=sys.stderr)
+    output = getattr(error, "output", "")
+    if output:
+        print(output.rstrip("\n"), file=sys.stderr)
+    return error.exit_code

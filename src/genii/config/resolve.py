@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from genii.config import parts
 from genii.config.check import check_programs
+from genii.config.find import SYSTEM_FILE
 from genii.config.program import Context, read_program
 from genii.config.schema import ROOT_TABLES
 from genii.config.source import Layer, Scope, did_you_mean
@@ -19,9 +20,8 @@ if TYPE_CHECKING:
     from genii.config.source import Faults, Source
     from genii.supervise.model import Program
 
-__all__ = ["SYSTEM_FILE", "resolve"]
+__all__ = ["resolve"]
 
-SYSTEM_FILE = "/etc/genii/genii.toml"
 _SHARED_TABLES = ("defaults", "program")
 _PROGRAM_KEYS = ("command", "worker")
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from genii.errors import UsageError
 from genii.events.message import HttpError
-from genii.system.listen import is_loopback, parse_address
+from genii.system.address import is_loopback, parse_address
 
 if TYPE_CHECKING:
     from genii.events.message import Request

@@ -43,6 +43,7 @@ _log = logging.getLogger("genii.control")
 
 _HEARTBEAT = 15.0
 _ALL_LINES = 1 << 31
+_LATEST = 1e12
 
 
 class Api:
@@ -109,20 +110,21 @@ class Api:
         """Answer the last events, or (``follow=1``) stream them from now on.
 
         ``after`` or the header Last-Event-ID continues after an event; ``snapshot=1`` begins the stream with the state
-        of all processes.
+        of all processes, ``heartbeat`` says how many seconds of silence (1 to 15) are filled with a comment.
         """
         after = _integer(request, "after", request.headers.get("last-event-id", ""))
         if not _flag(request, "follow"):
             return Response.json(Events(self._history.recent(-1 if after is None else after)))
         serial = self._history.last_serial if after is None else after
-        return Response.events(self._event_stream(serial, snapshot=_flag(request, "snapshot")))
+        idle = min(max(1.0, _number(request, "heartbeat", _HEARTBEAT)), _HEARTBEAT)
+        return Response.events(self._event_stream(serial, idle, snapshot=_flag(request, "snapshot")))
 
-    async def _event_stream(self, after: int, *, snapshot: bool) -> AsyncIterator[bytes]:
+    async def _event_stream(self, after: int, idle: float, *, snapshot: bool) -> AsyncIterator[bytes]:
         yield HEARTBEAT
         if snapshot:
             statuses = msgspec.json.encode(Statuses(self._target.statuses()))
             yield render_event(statuses.decode(), "snapshot")
-        async for events in self._history.follow(after, _HEARTBEAT):
+        async for events in self._history.follow(after, idle):
             yield (
                 b"".join(
                     render_event(msgspec.json.encode(event).decode(), event.kind, str(event.serial)) for event in events
@@ -243,9 +245,12 @@ def _integer(request: Request, name: str, default: str) -> int | None:
         raise UsageError(f"{name}={text!r} is not a number") from None
 
 
-def _number(request: Request, name: str) -> float:
-    text = request.argument(name, "0")
+def _number(request: Request, name: str, default: float = 0.0) -> float:
+    text = request.argument(name)
     try:
-        return float(text)
+        number = float(text) if text else default
     except ValueError:
-        raise UsageError(f"{name}={text!r} is not a number of seconds") from None
+        number = -1.0
+    if not 0 <= number < _LATEST:
+        raise UsageError(f"{name}={text!r} is not a number of seconds")
+    return number

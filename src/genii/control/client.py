@@ -2,39 +2,27 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any
 
-import msgspec
-
-from genii.control.failure import error_from_json
-from genii.control.query import (
-    ActionQuery,
-    Details,
-    Differences,
-    Events,
-    LogLines,
-    Results,
-    Statuses,
-    UpdateQuery,
-)
-from genii.control.response import Head, read_body, read_head
+from genii.control.refusal import error_from_json
+from genii.control.response import read_body, read_head
 from genii.errors import NotAllowed, NotRunning, PeerError, TimedOut
-from genii.events.message import quote
-from genii.events.sse import EventReader, ServerEvent
-from genii.supervise.report import Difference, Event, SupervisorStatus
+from genii.events.percent import quote
+from genii.events.sse import EventReader
 from genii.units import format_duration
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from genii.supervise.report import ActionResult, ProcessDetails, ProcessStatus
-    from genii.system.listen import Address
+    from genii.control.response import Head
+    from genii.control.rows import DetailsRow, DifferenceRow, EventRow, LogRow, ResultRow, StatusRow, SupervisorRow
+    from genii.events.sse import ServerEvent
+    from genii.system.address import Address
 
 __all__ = ["Client"]
-
-T = TypeVar("T")
 
 _PIECE = 64 << 10
 _SILENCE = 40.0
@@ -59,31 +47,34 @@ class Client:
 
     # ------------------------------------------------------------------ questions
 
-    def supervisor(self) -> SupervisorStatus:
+    def supervisor(self) -> SupervisorRow:
         """Ask about the supervisor."""
-        return self._get("/api/v1/supervisor", SupervisorStatus)
+        found: SupervisorRow = self._get("/api/v1/supervisor")
+        return found
 
-    def statuses(self, names: Sequence[str] = ()) -> list[ProcessStatus]:
+    def statuses(self, names: Sequence[str] = ()) -> list[StatusRow]:
         """Ask for the state of processes (none named: of all)."""
         query = "&".join(f"name={quote(name)}" for name in names)
-        return self._get(f"/api/v1/processes?{query}", Statuses).processes
+        rows: list[StatusRow] = self._get(f"/api/v1/processes?{query}", "processes")
+        return rows
 
-    def details(self, name: str) -> list[ProcessDetails]:
+    def details(self, name: str) -> list[DetailsRow]:
         """Ask all about the processes of one name."""
-        return self._get(f"/api/v1/processes/{quote(name)}", Details).processes
+        rows: list[DetailsRow] = self._get(f"/api/v1/processes/{quote(name)}", "processes")
+        return rows
 
-    def recent_events(self) -> list[Event]:
+    def recent_events(self) -> list[EventRow]:
         """Ask for the last events."""
-        return self._get("/api/v1/events", Events).events
+        rows: list[EventRow] = self._get("/api/v1/events", "events")
+        return rows
 
-    def events(self, after: int | None = None) -> Iterator[Event]:
-        """Yield events as they happen, until the supervisor ends."""
-        path = "/api/v1/events?follow=1" + ("" if after is None else f"&after={after}")
-        for event in self._stream(path):
-            if event.kind != "snapshot":
-                yield msgspec.json.decode(event.data, type=Event)
+    def events(self, *, after: int = -1, heartbeat: float = 15.0) -> Iterator[list[EventRow]]:
+        """Yield events as they happen, in batches, until the supervisor ends; an empty one at each heartbeat."""
+        since = f"&after={after}" if after >= 0 else ""
+        for batch in self._stream(f"/api/v1/events?follow=1&heartbeat={heartbeat}{since}"):
+            yield [json.loads(event.data) for event in batch]
 
-    def recent_logs(self, names: Sequence[str], count: int, since: float, stream: str = "both") -> Iterator[LogLines]:
+    def recent_logs(self, names: Sequence[str], count: int, since: float, stream: str = "both") -> Iterator[LogRow]:
         """Yield the last lines of logs, process by process."""
         head, data, connection = self._send("GET", _log_path(names, count, since, stream), None, _SILENCE)
         with connection:
@@ -94,52 +85,57 @@ class Client:
             for piece in pieces:
                 *lines, rest = (rest + piece).split(b"\n")
                 for line in lines:
-                    yield msgspec.json.decode(line, type=LogLines)
+                    yield json.loads(line)
 
-    def follow_logs(self, names: Sequence[str], count: int, since: float, stream: str = "both") -> Iterator[LogLines]:
+    def follow_logs(self, names: Sequence[str], count: int, since: float, stream: str = "both") -> Iterator[LogRow]:
         """Yield the last lines of logs and then those that are added, until the supervisor ends."""
-        for event in self._stream(_log_path(names, count, since, stream) + "&follow=1"):
-            yield msgspec.json.decode(event.data, type=LogLines)
+        for batch in self._stream(_log_path(names, count, since, stream) + "&follow=1"):
+            for event in batch:
+                yield json.loads(event.data)
 
     # ------------------------------------------------------------------ actions
 
-    def act(self, action: str, query: ActionQuery) -> list[ActionResult]:
+    def act(self, action: str, names: Sequence[str], *, timeout: float = 0.0, **more: object) -> list[ResultRow]:
         """Ask for ``start``, ``stop``, ``restart``, ``reload``, ``signal`` or ``scale``; waits as long as it takes."""
-        return self._post(f"/api/v1/{action}", query, Results, query.timeout).results
+        query = {"names": list(names), "timeout": timeout, **more}
+        rows: list[ResultRow] = self._post(f"/api/v1/{action}", query, timeout, "results")
+        return rows
 
-    def update(self, *, dry_run: bool = False) -> Difference:
+    def update(self, *, dry_run: bool = False) -> DifferenceRow:
         """Have the configuration read again."""
-        return self._post("/api/v1/update", UpdateQuery(dry_run=dry_run), Differences, 0.0).difference
+        found: DifferenceRow = self._post("/api/v1/update", {"dry_run": dry_run}, 0.0, "difference")
+        return found
 
-    def shutdown(self) -> None:
+    def shutdown(self, patience: float = 0.0) -> None:
         """Have everything stopped; returns when the supervisor says so or is gone."""
         try:
-            self._post("/api/v1/shutdown", {}, dict[str, str], 0.0)
+            self._post("/api/v1/shutdown", {}, patience, "state")
         except PeerError:
             return  # it ended before its answer was out
 
     # ------------------------------------------------------------------ the wire
 
-    def _get(self, path: str, kind: type[T]) -> T:
-        return self._call("GET", path, None, kind, self._timeout)
+    def _get(self, path: str, key: str = "") -> Any:
+        return self._call("GET", path, None, key, self._timeout)
 
-    def _post(self, path: str, body: object, kind: type[T], patience: float) -> T:
+    def _post(self, path: str, body: object, patience: float, key: str) -> Any:
         # What is asked for may take its time: the supervisor watches the time-out, we only that it lives.
         timeout = patience + self._timeout if patience else None
-        return self._call("POST", path, msgspec.json.encode(body), kind, timeout)
+        return self._call("POST", path, json.dumps(body).encode(), key, timeout)
 
-    def _call(self, method: str, path: str, body: bytes | None, kind: type[T], timeout: float | None) -> T:
+    def _call(self, method: str, path: str, body: bytes | None, key: str, timeout: float | None) -> Any:
         head, data, connection = self._send(method, path, body, timeout)
         with connection:
             content = b"".join(read_body(head, data, lambda: self._receive(connection, timeout)))
         if head.status != 200:
             raise error_from_json(head.status, content)
         try:
-            return msgspec.json.decode(content, type=kind)
-        except msgspec.DecodeError as error:
-            raise PeerError(f"the supervisor answered what this genii does not understand: {error}") from error
+            answer = json.loads(content)
+            return answer[key] if key else answer
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
+            raise PeerError(f"the supervisor answered what this genii does not understand: {error!r}") from error
 
-    def _stream(self, path: str) -> Iterator[ServerEvent]:
+    def _stream(self, path: str) -> Iterator[list[ServerEvent]]:
         head, data, connection = self._send("GET", path, None, self._timeout)
         with connection:
             pieces = read_body(head, data, lambda: self._receive(connection, _SILENCE))
@@ -147,7 +143,7 @@ class Client:
                 raise error_from_json(head.status, b"".join(pieces))
             reader = EventReader()
             for piece in pieces:
-                yield from reader.feed(piece)
+                yield reader.feed(piece)
 
     def _send(
         self, method: str, path: str, body: bytes | None, timeout: float | None

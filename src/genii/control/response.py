@@ -1,9 +1,8 @@
-"""Responses of HTTP/1.1 as a client reads them (RFC 9112): head, and a body of known length, in chunks, or to the end. No I/O."""
+"""Responses of HTTP/1.1 as a client reads them (RFC 9112). No I/O."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from genii.errors import PeerError
 
@@ -15,8 +14,7 @@ __all__ = ["Head", "read_body", "read_head"]
 _LONGEST_HEAD = 64 << 10
 
 
-@dataclass(frozen=True, slots=True)
-class Head:
+class Head(NamedTuple):
     """The status and header of a response."""
 
     status: int

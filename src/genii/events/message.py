@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
 from genii.errors import GeniiError
+from genii.events.percent import parse_query
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-__all__ = ["REASONS", "HttpError", "Peer", "Request", "Response", "parse_query", "quote", "unquote"]
+__all__ = ["REASONS", "HttpError", "Peer", "Request", "Response"]
 
 T = TypeVar("T")
 
@@ -30,9 +30,6 @@ REASONS = {
     507: "Insufficient Storage",
 }  # fmt: skip
 """Status codes of RFC 9110 with their reason phrases."""
-
-_ESCAPE = re.compile(rb"%([0-9A-Fa-f]{2})")
-_UNRESERVED = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
 
 
 class HttpError(GeniiError):
@@ -126,26 +123,3 @@ class Response:
         """Make a stream of server-sent events (see ``genii.events.sse``) that lasts until someone leaves."""
         headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
         return cls(200, b"", "text/event-stream", headers, stream, endless=True)
-
-
-def unquote(text: str) -> str:
-    """Decode percent-encoding; what is not UTF-8 becomes U+FFFD."""
-    if "%" not in text:
-        return text
-    raw = text.encode("utf-8", "replace")
-    return _ESCAPE.sub(lambda match: bytes((int(match[1], 16),)), raw).decode("utf-8", "replace")
-
-
-def quote(text: str) -> str:
-    """Percent-encode everything but the unreserved characters of RFC 3986."""
-    return "".join(chr(byte) if byte in _UNRESERVED else f"%{byte:02X}" for byte in text.encode())
-
-
-def parse_query(text: str) -> dict[str, list[str]]:
-    """Decode a query (``a=1&a=2&b``); a ``+`` is a blank, as forms have it."""
-    found: dict[str, list[str]] = {}
-    for part in text.split("&"):
-        if part:
-            name, _, value = part.replace("+", " ").partition("=")
-            found.setdefault(unquote(name), []).append(unquote(value))
-    return found

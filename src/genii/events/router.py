@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from genii.events.message import HttpError, unquote
+from genii.events.message import HttpError
+from genii.events.percent import unquote
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

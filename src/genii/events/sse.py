@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 __all__ = ["HEARTBEAT", "EventReader", "ServerEvent", "render_event"]
 
@@ -10,8 +10,7 @@ HEARTBEAT = b":\n\n"
 """A comment, so that proxies and clients see that the stream lives."""
 
 
-@dataclass(frozen=True, slots=True)
-class ServerEvent:
+class ServerEvent(NamedTuple):
     """One event as a client gets it."""
 
     data: str

@@ -102,6 +102,8 @@ class Reader:
             # Nobody here speaks another protocol: the request is answered as if it had not offered one.
             self.finished = True
         except HttpParserError as error:
+            if self.finished:
+                return  # what follows the last request is nobody's business
             self._fail(self._fault or HttpError(400, f"this is not HTTP: {error}"))
         if self._fault is not None:
             self._fail(self._fault)

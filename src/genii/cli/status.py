@@ -1,0 +1,124 @@
+"""``genii status``."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import TYPE_CHECKING
+
+from genii.cli.action import add_json, print_json
+from genii.cli.connect import connect, explain_unknown
+from genii.cli.parser import add_names
+from genii.cli.terminal import STATE_COLOURS, Paint, format_table
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Sequence
+
+    from genii.control.client import Client
+    from genii.control.rows import StatusRow
+
+__all__ = ["configure", "exit_code", "remark", "run", "status_lines"]
+
+_NOT_RUNNING = 3
+_CLEAR = "\x1b[H\x1b[J"
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the options."""
+    add_names(parser, required=False)
+    parser.add_argument("-w", "--watch", action="store_true", help="show it again whenever something changes")
+    parser.add_argument("-t", "--table", action="store_true", help="the table, also where names are given")
+    add_json(parser)
+    parser.epilog = """Exit code: 0 if all that is named runs (nothing named: all that should), 3 if something does not,
+4 if a name is unknown. 3 also if there is no supervisor.
+
+Examples:
+  genii status
+  genii status web           all about it: limits, environment, memory, logs
+  genii status --json | jq '.processes[] | select(.state != "RUNNING")'
+  genii status --watch"""
+
+
+def run(options: argparse.Namespace) -> int:
+    """Print the state of processes."""
+    client = connect(options)
+    with explain_unknown(client, options.names):
+        if options.watch:
+            return _watch(client, options.names)
+        if options.names and not options.table:
+            return _show_details(client, options)
+        statuses = client.statuses(options.names)
+    if options.json:
+        print_json({"processes": statuses})
+    else:
+        print("\n".join(status_lines(statuses, time.time(), Paint(sys.stdout))))
+    return exit_code(statuses, named=bool(options.names))
+
+
+def _show_details(client: Client, options: argparse.Namespace) -> int:
+    from genii.cli.details import detail_lines
+
+    found = [details for name in options.names for details in client.details(name)]
+    if options.json:
+        print_json({"processes": found})
+    else:
+        paint, now = Paint(sys.stdout), time.time()
+        print("\n\n".join("\n".join(detail_lines(details, now, paint)) for details in found))
+    return exit_code([details["status"] for details in found], named=True)
+
+
+def _watch(client: Client, names: Sequence[str]) -> int:
+    """Draw the table again at each event, and each second for the times."""
+    paint = Paint(sys.stdout)
+    clear = _CLEAR if sys.stdout.isatty() else ""
+    statuses: list[StatusRow] = []
+    for _ in client.events(heartbeat=1.0):
+        statuses = client.statuses(names)
+        lines = status_lines(statuses, time.time(), paint)
+        print(clear + "\n".join(lines), end="\n" if clear else "\n\n", flush=True)
+    print("the supervisor has ended", file=sys.stderr)
+    return _NOT_RUNNING
+
+
+def exit_code(statuses: Sequence[StatusRow], *, named: bool) -> int:
+    """Return 0 when all runs that was named (or, with nothing named, that should run), else 3."""
+    well = all(status["state"] == "RUNNING" or not (named or status["wanted"]) for status in statuses)
+    return 0 if well and not any(status["state"] == "FATAL" for status in statuses) else _NOT_RUNNING
+
+
+def status_lines(statuses: Sequence[StatusRow], now: float, paint: Paint) -> list[str]:
+    """Return the table."""
+    if not statuses:
+        return ["no programs are declared"]
+    head = tuple(paint(word, "bold") for word in ("NAME", "STATE", "PID", "UPTIME", "RESTARTS", ""))
+    return format_table([head, *(_row(status, now, paint) for status in statuses)])
+
+
+def _row(status: StatusRow, now: float, paint: Paint) -> tuple[str, ...]:
+    from genii.units import format_duration
+
+    running = status["state"] in ("RUNNING", "STARTING", "STOPPING") and status["started"]
+    return (
+        status["name"],
+        paint(status["state"].lower(), STATE_COLOURS.get(status["state"], "")),
+        str(status["pid"] or "-"),
+        format_duration(float(int(max(0.0, now - status["started"])))) if running else "-",
+        str(status["restarts"] or "-"),
+        remark(status, now, paint),
+    )
+
+
+def remark(status: StatusRow, now: float, paint: Paint) -> str:
+    """Return the last column: why it is so, what it waits for, what it says of itself."""
+    from genii.units import format_duration
+
+    parts = [status["reason"]]
+    if status["healthy"] is False:
+        parts.append(paint("unhealthy", "red"))
+    if status["next_attempt"] > now:
+        parts.append(f"next attempt in {format_duration(status['next_attempt'] - now)}")
+    if status["next_run"] > now:
+        parts.append(f"next run in {format_duration(float(int(status['next_run'] - now)))}")
+    parts += ["busy" if status["busy"] else "", "adopted" if status["adopted"] else "", status["note"]]
+    return ", ".join(part for part in parts if part)

@@ -1,0 +1,40 @@
+"""The commands by name: what they do in a line, and the module that does it. No I/O.
+
+A module has ``configure(parser)``, which adds its options, and ``run(options)``, which returns the exit code.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+__all__ = ["COMMANDS", "GROUPS", "Command"]
+
+
+class Command(NamedTuple):
+    """One command; ``module`` is within ``genii.cli``."""
+
+    group: str
+    help: str
+    module: str
+
+
+GROUPS = ("Run", "Look", "Steer", "Tools")
+
+COMMANDS: dict[str, Command] = {
+    "up": Command("Run", "run what is declared, in the foreground or (-d) as a daemon", "up"),
+    "down": Command("Run", "stop everything, then the supervisor", "down"),
+    "status": Command("Look", "what runs, since when, and why something does not", "status"),
+    "logs": Command("Look", "what programs print (-f: as it comes)", "logs"),
+    "events": Command("Look", "what happened (-f: as it happens)", "events"),
+    "start": Command("Steer", "start programs and what they depend on", "start"),
+    "stop": Command("Steer", "stop programs", "stop"),
+    "restart": Command("Steer", "check programs, then stop and start them", "restart"),
+    "reload": Command("Steer", "have programs read their own configuration again", "reload"),
+    "signal": Command("Steer", "send a signal to programs", "signal"),
+    "scale": Command("Steer", "change how many processes a program has", "scale"),
+    "update": Command("Steer", "read the configuration again and apply what changed", "update"),
+    "init": Command("Tools", "write a commented genii.toml for this folder", "init"),
+    "check": Command("Tools", "check a configuration: file:line:col: what is wrong", "check"),
+    "export": Command("Tools", "print the JSON Schema of genii.toml", "export"),
+    "completion": Command("Tools", "completion of commands and names for bash, zsh or fish", "completion"),
+}

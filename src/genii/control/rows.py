@@ -1,0 +1,106 @@
+"""The reports of a supervisor as a client gets them: JSON objects, with their keys typed. No I/O.
+
+They mirror ``genii.supervise.report`` key by key (a test holds it). The command line reads plain JSON because msgspec
+takes longer to import than a whole ``genii status`` may last; this module is imported for its types only.
+"""
+
+from __future__ import annotations
+
+from typing import TypedDict
+
+__all__ = ["DetailsRow", "DifferenceRow", "EventRow", "LogRow", "ResultRow", "StatusRow", "SupervisorRow"]
+
+
+class StatusRow(TypedDict):
+    """``ProcessStatus``."""
+
+    name: str
+    program: str
+    state: str
+    wanted: bool
+    pid: int
+    since: float
+    started: float
+    restarts: int
+    ready: bool
+    healthy: bool | None
+    exit_status: int | None
+    reason: str
+    adopted: bool
+    trigger: str
+    next_run: float
+    next_attempt: float
+    busy: bool | None
+    note: str
+
+
+class DetailsRow(TypedDict):
+    """``ProcessDetails``."""
+
+    status: StatusRow
+    command: list[str]
+    directory: str
+    user: str
+    environment: dict[str, str]
+    limits: dict[str, list[int]]
+    declared_limits: dict[str, list[int]]
+    memory: int
+    cpu: float
+    threads: int
+    files: int
+    depends_on: list[str]
+    sockets: dict[str, str]
+    stdout: str
+    stderr: str
+    lost_bytes: int
+
+
+class SupervisorRow(TypedDict):
+    """``SupervisorStatus``."""
+
+    pid: int
+    version: str
+    started: float
+    config: str
+    state: str
+    keeper_pid: int
+    programs: int
+    processes: int
+
+
+class ResultRow(TypedDict):
+    """``ActionResult``."""
+
+    name: str
+    ok: bool
+    code: str
+    message: str
+    output: str
+
+
+class EventRow(TypedDict):
+    """``Event``."""
+
+    serial: int
+    time: float
+    kind: str
+    name: str
+    data: dict[str, str | int | float | bool | None]
+
+
+class DifferenceRow(TypedDict):
+    """``Difference``."""
+
+    added: list[str]
+    removed: list[str]
+    changed: dict[str, list[str]]
+    adjusted: dict[str, list[str]]
+    settings: list[str]
+
+
+class LogRow(TypedDict):
+    """``LogLines``."""
+
+    name: str
+    stream: str
+    lines: list[str]
