@@ -6,7 +6,7 @@ TYPE_CHECKING = False  # this command is measured in milliseconds: no typing, no
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable
-    from typing import TypeVar
+    from typing import NoReturn, TypeVar
 
     from genii.system.surroundings import Stream
 
@@ -104,23 +104,25 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _check(options: argparse.Namespace) -> None:
-    from genii.errors import UsageError
-
     if options.no_monitor and options.respawn:
-        raise UsageError("--respawn needs the monitor that --no-monitor leaves out")
+        _refuse("--respawn needs the monitor that --no-monitor leaves out")
     if options.no_monitor and options.ready_line and not (options.stdout or options.stderr):
-        raise UsageError("--ready-line with --no-monitor needs --stdout FILE: nobody would read the output afterwards")
+        _refuse("--ready-line with --no-monitor needs --stdout FILE: nobody would read the output afterwards")
     if options.fail_line and not (options.ready_line or options.ready_port or options.ready_notify):
-        raise UsageError("--fail-line needs --ready-line, --ready-port or --ready-notify")
+        _refuse("--fail-line needs --ready-line, --ready-port or --ready-notify")
+
+
+def _refuse(message: str) -> NoReturn:
+    from genii.errors import UsageError  # late: it brings dataclasses, a third of this command's time
+
+    raise UsageError(message)
 
 
 def _parse(option: str, text: str, parse: Callable[[str], T]) -> T:
-    from genii.errors import UsageError
-
     try:
         return parse(text)
     except ValueError as error:
-        raise UsageError(f"{option}: {error}") from None
+        _refuse(f"{option}: {error}")
 
 
 def _stream(text: str | None, number: int) -> Stream:
@@ -146,20 +148,16 @@ def _duration(text: str) -> float:
 
 
 def _environment(settings: list[str]) -> dict[str, str]:
-    from genii.errors import UsageError
-
     variables = {}
     for setting in settings:
         name, equals, value = setting.partition("=")
         if not name or not equals:
-            raise UsageError(f"--env: {setting!r} is not NAME=VALUE")
+            _refuse(f"--env: {setting!r} is not NAME=VALUE")
         variables[name] = value
     return variables
 
 
 def _limits(options: argparse.Namespace) -> dict[str, tuple[int, int]]:
-    from genii.errors import UsageError
-
     settings = list(options.limit)
     if options.nofile:
         settings.append(f"nofile={options.nofile}")
@@ -170,7 +168,7 @@ def _limits(options: argparse.Namespace) -> dict[str, tuple[int, int]]:
         try:
             limits[name] = _limit_value(soft), _limit_value(hard or soft)
         except ValueError:
-            raise UsageError(f"{setting!r} is not a limit; write for example 'core=0' or 'nofile=1024:4096'") from None
+            _refuse(f"{setting!r} is not a limit; write for example 'core=0' or 'nofile=1024:4096'")
     return limits
 
 

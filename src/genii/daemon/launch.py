@@ -63,15 +63,17 @@ def launch_reported(
     respawn: bool = False,
 ) -> Report:
     """Do as ``launch``, with a command that can't be executed as a report like any other failure."""
-    from genii.errors import CommandFailed
-
     try:
         return launch(
             command, surroundings, expectation,
             pid_file=pid_file, double_fork=double_fork, monitor=monitor, respawn=respawn,
         )  # fmt: skip
-    except CommandFailed as error:
-        return Report(code=error.status, reason=str(error), output=error.output)
+    except Exception as error:
+        from genii.errors import CommandFailed
+
+        if isinstance(error, CommandFailed):
+            return Report(code=error.status, reason=str(error))
+        raise
 
 
 def execute(words: Sequence[str], name: str, daemon: Daemon) -> NoReturn:
@@ -91,8 +93,6 @@ def execute(words: Sequence[str], name: str, daemon: Daemon) -> NoReturn:
 
 def find_command(name: str) -> str:
     """Return the absolute path of a command, looked up as a shell does; raises ``CommandFailed``."""
-    from genii.errors import CommandFailed
-
     if "/" in name:
         candidates = [os.path.abspath(name)]
     else:
@@ -103,6 +103,8 @@ def find_command(name: str) -> str:
             if os.access(path, os.X_OK):
                 return path
             refused = refused or path
+    from genii.errors import CommandFailed
+
     if refused:
         raise CommandFailed(f"{refused} is not executable; try: chmod +x {refused}", NOT_EXECUTABLE)
     where = "" if "/" in name else " in PATH"

@@ -162,8 +162,8 @@ def _set_name(name: str) -> None:
 
 def _remove_at_exit(daemon: Daemon) -> None:
     """Remove the pid file when the interpreter ends, and when the default action of TERM would end it."""
+    import _signal as signal  # type: ignore[import-not-found]  # as in genii.system.surroundings
     import atexit
-    import signal
 
     owner = os.getpid()
 

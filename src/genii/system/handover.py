@@ -481,16 +481,20 @@ def _accepts(port: str) -> bool:
 
 def check_expectation(expectation: Expectation, surroundings: Surroundings) -> None:
     """Refuse what can't come true: broken patterns, a port that is taken already; raises ``UsageError`` or so."""
-    from genii.errors import NotAllowed, UsageError
-
     for pattern in (expectation.line, expectation.fail_line):
         try:
             _matcher(pattern)
         except Exception as error:
+            from genii.errors import UsageError
+
             raise UsageError(f"{pattern!r} is not a regular expression: {error}") from None
     if expectation.line and not surroundings.shows_output:
+        from genii.errors import UsageError
+
         raise UsageError("the output goes where no ready line can be read from; let it go to a file or nowhere")
     if expectation.port:
+        from genii.errors import NotAllowed, UsageError
+
         try:
             split_port(expectation.port)
         except ValueError as error:
