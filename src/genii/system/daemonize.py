@@ -34,16 +34,15 @@ if TYPE_CHECKING:
     from genii.system.pidfile import PidFile
     from genii.system.surroundings import Stream
 
-__all__ = ["Daemon", "Expectation", "Report", "Surroundings", "daemonize", "fork_daemon"]
+__all__ = ["Daemon", "Expectation", "Report", "Surroundings", "daemonize", "fork_daemon", "set_process_name"]
 
 
 class Daemon:
     """The daemon's own side of the hand-over; as a context manager it removes the pid file at the end."""
 
-    def __init__(self, channel: int, pid_file: PidFile | None, *, awaited: bool) -> None:
+    def __init__(self, channel: int, pid_file: PidFile | None) -> None:
         self.pid_file = pid_file
         self._channel = channel
-        self._awaited = awaited
 
     def ready(self, line: str = "") -> None:
         """Tell the waiting parent that the daemon serves; it prints ``line`` and ends. Later calls do nothing."""
@@ -57,6 +56,27 @@ class Daemon:
         """Remove the pid file, if there is one and this is the process that it names."""
         if self.pid_file is not None:
             self.pid_file.remove()
+
+    def remove_pid_file_at_exit(self) -> None:
+        """Remove the pid file when the interpreter ends, or when the default action of TERM would end it.
+
+        Children that are forked from now on neither hold the file's lock nor remove it.
+        """
+        if self.pid_file is None:
+            return
+        import _signal as signal  # type: ignore[import-not-found]  # as in genii.system.surroundings
+        import atexit
+
+        self.pid_file.keep_from_children()
+
+        def end(number: int, _frame: object) -> None:
+            self.remove_pid_file()
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
+
+        atexit.register(self.remove_pid_file)
+        if signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:
+            signal.signal(signal.SIGTERM, end)
 
     def before_exec(self) -> None:
         """Announce that this process is about to be replaced by another program."""
@@ -144,10 +164,8 @@ def daemonize(
         # The exit handlers of the caller's program are the daemon's now.
         os._exit(outcome.code)
     if name:
-        _set_name(name)
-    if file is not None:
-        file.keep_from_children()
-        _remove_at_exit(outcome)
+        set_process_name(name)
+    outcome.remove_pid_file_at_exit()
     if expectation.awaited:
         _report_exceptions(outcome)
     else:
@@ -155,30 +173,10 @@ def daemonize(
     return outcome
 
 
-def _set_name(name: str) -> None:
-    with open("/proc/self/comm", "w", encoding="utf-8") as file:
-        file.write(name)
-
-
-def _remove_at_exit(daemon: Daemon) -> None:
-    """Remove the pid file when the interpreter ends, and when the default action of TERM would end it."""
-    import _signal as signal  # type: ignore[import-not-found]  # as in genii.system.surroundings
-    import atexit
-
-    owner = os.getpid()
-
-    def remove() -> None:
-        if os.getpid() == owner:  # not in children that end by sys.exit
-            daemon.remove_pid_file()
-
-    def end(number: int, _frame: object) -> None:
-        remove()
-        signal.signal(number, signal.SIG_DFL)
-        os.kill(os.getpid(), number)
-
-    atexit.register(remove)
-    if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
-        signal.signal(signal.SIGTERM, end)
+def set_process_name(name: str) -> None:
+    """Set what ps(1) and top(1) show for this process: the first 15 bytes of ``name``."""
+    with open("/proc/self/comm", "wb", buffering=0) as file:
+        file.write(name.encode())
 
 
 def _report_exceptions(daemon: Daemon) -> None:
@@ -230,13 +228,16 @@ def fork_daemon(
     try:
         role = Watcher(surroundings, channels, pid_file, double_fork=double_fork, monitor=monitor, respawn=respawn)
         role.run()  # returns in the daemon only
+        if pid_file is not None and respawn:  # it is the monitor's
+            pid_file.forget()
+            pid_file = None
         surroundings.apply(capture=channels.capture_writer, keep=(channels.daemon_writer, role.lock_descriptor))
-        if pid_file is not None and not respawn:
+        if pid_file is not None:
             pid_file.write()
     except BaseException as error:
         send(channels.daemon_writer, f"failed {exit_code(error)}", describe_error(error))
         os._exit(1)
-    return Daemon(channels.daemon_writer, pid_file, awaited=expectation.awaited)
+    return Daemon(channels.daemon_writer, pid_file)
 
 
 def _stay(surroundings: Surroundings, pid_file: PidFile | None) -> Daemon:
@@ -246,4 +247,4 @@ def _stay(surroundings: Surroundings, pid_file: PidFile | None) -> Daemon:
     surroundings.apply(keep=() if pid_file is None else (pid_file.fileno(),))
     if pid_file is not None:
         pid_file.write()
-    return Daemon(-1, pid_file, awaited=False)
+    return Daemon(-1, pid_file)

@@ -85,14 +85,24 @@ class Expectation:
 class Report:
     """How a start went. ``code`` is the exit code for a command line; ``line`` is what the daemon said of itself."""
 
-    __slots__ = ("code", "line", "output", "pid", "reason")
+    __slots__ = ("already_running", "code", "line", "output", "pid", "reason")
 
-    def __init__(self, *, pid: int = 0, line: str = "", code: int = 0, reason: str = "", output: str = "") -> None:
+    def __init__(
+        self,
+        *,
+        pid: int = 0,
+        line: str = "",
+        code: int = 0,
+        reason: str = "",
+        output: str = "",
+        already_running: bool = False,
+    ) -> None:
         self.pid = pid
         self.line = line
         self.code = code
         self.reason = reason
         self.output = output
+        self.already_running = already_running
 
     @property
     def ok(self) -> bool:
@@ -289,6 +299,7 @@ class _Waiting:
         self._executed = False
         self._ready: str | None = None
         self._failure: tuple[int, str] | None = None
+        self._already_running = False
         self._deadline = time.monotonic() + expectation.timeout
         self._poll = select.poll()
         self._handlers: dict[int, Callable[[int], None]] = {}
@@ -317,7 +328,13 @@ class _Waiting:
             return Report(pid=self._pid, line=self._ready or "")
         self._read_rest()
         code, reason = self._failure
-        return Report(pid=self._pid, code=code, reason=reason + self._disk_note(), output=self._output.text)
+        return Report(
+            pid=self._pid,
+            code=code,
+            reason=reason + self._disk_note(),
+            output=self._output.text,
+            already_running=self._already_running,
+        )
 
     @property
     def _text(self) -> str:
@@ -359,7 +376,8 @@ class _Waiting:
             self._executed = True
         elif kind == "ready":
             self._ready = text
-        elif kind.startswith("failed "):
+        elif kind.startswith(("failed ", "already ")):
+            self._already_running = kind.startswith("already ")
             self._fail(int(kind.split()[1]) or 1, text)
         elif kind == "exited":
             # Its own last words came before its end, and are the better reason.

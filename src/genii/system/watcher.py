@@ -63,7 +63,8 @@ class Watcher:
                 if self._respawn:
                     self._pid_file.write()
         except Exception as error:
-            send(self._channels.watcher_writer, f"failed {exit_code(error)}", describe_error(error))
+            kind = "already" if getattr(error, "code", "") == "already-running" else "failed"
+            send(self._channels.watcher_writer, f"{kind} {exit_code(error)}", describe_error(error))
             os._exit(1)
         attempt = 0
         while True:
