@@ -516,22 +516,16 @@ class Control:
         from genii.units import format_signal
 
         stdout, stderr = self._streams()
-        own = () if os.access(self.path, os.X_OK) else (sys.executable,)
         return Service(
             name=self.name,
-            command=(*own, self.path),
+            interpreter=sys.executable,
+            script=self.path,
             lsb_start=self.lsb_start,
             lsb_stop=self.lsb_stop,
             short_description=self.lsb_sdesc,
             description=self.lsb_desc,
             init_config=self.init_config,
             init_code=self.init_code,
-            user=self.user,
-            group=self.group,
-            umask=self.umask,
-            directory="" if self.directory is None else os.path.abspath(self.directory),
-            environment=self.environment,
-            limits=self.limits,
             stdout_file=stdout or "",
             stderr_file=stderr or "",
             reload_signal=format_signal(self.reload_signal),

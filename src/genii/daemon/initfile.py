@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 __all__ = ["LSB_TEMPLATE", "Service", "lsb_script", "systemd_unit"]
 
@@ -28,10 +28,10 @@ LSB_TEMPLATE = """\
 
 {init_config}
 {init_code}
-if [ -x {script} ]; then
-    exec {script} "$@"
+if [ -x {interpreter} ] && [ -r {script} ]; then
+    exec {interpreter} {script} "$@"
 fi
-echo "Required program {script_text} not found!" >&2
+echo "Required program "{script}" not found!" >&2
 [ "$1" = status ] && exit 4
 exit 5
 """
@@ -54,20 +54,15 @@ class Service:
     """What a control program knows of its daemon that an init system wants to know."""
 
     name: str
-    command: tuple[str, ...]
-    """The words that run the control program; the action is added to them."""
+    interpreter: str
+    script: str
+    """The control program; the action is added to its command line."""
     lsb_start: str = ""
     lsb_stop: str = ""
     short_description: str = ""
     description: str = ""
     init_config: str = ""
     init_code: str = ""
-    user: str = ""
-    group: str = ""
-    umask: int | None = None
-    directory: str = ""
-    environment: dict[str, str] = field(default_factory=dict)
-    limits: dict[str, tuple[int, int]] = field(default_factory=dict)
     stdout_file: str = ""
     stderr_file: str = ""
     reload_signal: str = "HUP"
@@ -84,7 +79,6 @@ class Service:
 
 def lsb_script(service: Service, template: str = "") -> str:
     """Return an init script that runs the control program with the action it is given."""
-    script = shlex.quote(service.command[-1])
     values = {
         "provides": service.unit_name,
         "required_start": service.lsb_start,
@@ -95,12 +89,8 @@ def lsb_script(service: Service, template: str = "") -> str:
         if service.init_config
         else "",
         "init_code": service.init_code.rstrip("\n") + "\n" if service.init_code else "",
-        "script": script,
-        "script_text": service.command[-1]
-        .replace("\\", "\\\\")
-        .replace('"', '\\"')
-        .replace("$", "\\$")
-        .replace("`", "\\`"),
+        "interpreter": shlex.quote(service.interpreter),
+        "script": shlex.quote(service.script),
         "name": service.name,
     }
     names = "|".join(values)
@@ -109,7 +99,10 @@ def lsb_script(service: Service, template: str = "") -> str:
 
 
 def systemd_unit(service: Service) -> str:
-    """Return a unit that runs the daemon in the foreground under systemd."""
+    """Return a unit that runs the daemon in the foreground under systemd.
+
+    The control program itself sets user, limits, umask, folder and environment, after it has made the pid file.
+    """
     after = list(dict.fromkeys(_unit_of(name) for name in service.lsb_start.split()))
     unit = [("Description", _one_line(service.description or service.short_description or service.name))]
     if any(after):
@@ -127,10 +120,9 @@ def systemd_unit(service: Service) -> str:
 
 
 def _service_settings(service: Service) -> list[tuple[str, str]]:
-    command = " ".join(_systemd_word(word) for word in service.command)
     settings = [
         ("Type", "notify" if service.notify else "exec"),
-        ("ExecStart", f"{command} foreground"),
+        ("ExecStart", f"{_systemd_word(service.interpreter)} {_systemd_word(service.script)} foreground"),
         ("ExecReload", f"/bin/kill -{service.reload_signal} $MAINPID"),
         ("KillSignal", f"SIG{service.stop_signal}"),
         ("TimeoutStopSec", f"{service.stop_seconds:g}"),
@@ -138,18 +130,11 @@ def _service_settings(service: Service) -> list[tuple[str, str]]:
         ("Restart", "on-failure"),
     ]
     optional = [
-        ("User", service.user),
-        ("Group", service.group),
-        ("UMask", "" if service.umask is None else f"{service.umask:04o}"),
-        ("WorkingDirectory", service.directory),
         ("EnvironmentFile", f"-{service.init_config}" if service.init_config else ""),
         ("StandardOutput", f"append:{service.stdout_file}" if service.stdout_file else ""),
         ("StandardError", f"append:{service.stderr_file}" if service.stderr_file else ""),
     ]
-    settings += [(key, value.replace("%", "%%")) for key, value in optional if value]
-    settings += [("Environment", _systemd_word(f"{name}={value}")) for name, value in service.environment.items()]
-    settings += [(f"Limit{name.upper()}", _systemd_limit(*pair)) for name, pair in service.limits.items()]
-    return settings
+    return settings + [(key, value.replace("%", "%%")) for key, value in optional if value]
 
 
 def _section(name: str, settings: list[tuple[str, str]]) -> list[str]:
@@ -167,11 +152,6 @@ def _systemd_word(word: str) -> str:
     """Quote one word for systemd: its own rules, not the shell's; ``%`` and ``$`` are doubled."""
     escaped = word.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%").replace("$", "$$")
     return f'"{escaped}"' if re.search(r"[\s\"'\\;]", word) or not word else escaped
-
-
-def _systemd_limit(soft: int, hard: int) -> str:
-    first, second = ("infinity" if value < 0 else str(value) for value in (soft, hard))
-    return first if first == second else f"{first}:{second}"
 
 
 def _one_line(text: str) -> str:
