@@ -10,7 +10,7 @@ import os
 import sys
 
 from genii.daemon.lines import COLOURS, is_coloured, status_line
-from genii.system.daemonize import Daemon, Expectation, Report, Surroundings, fork_daemon, set_process_name
+from genii.system.daemonize import Daemon, Expectation, Report, Surroundings, fork_daemon
 from genii.system.pidfile import PID_FILE_VARIABLE, PidFile
 
 TYPE_CHECKING = False  # typing costs more to import than the rest of this module
@@ -420,8 +420,7 @@ class Control:
         """Run the callable as the daemon that this process now is."""
         self._daemon = daemon
         assert callable(self.program)
-        set_process_name(self.name)
-        daemon.remove_pid_file_at_exit()
+        daemon.settle(self.name)
         with daemon:
             if not awaited:
                 daemon.ready()

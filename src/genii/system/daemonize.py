@@ -57,7 +57,14 @@ class Daemon:
         if self.pid_file is not None:
             self.pid_file.remove()
 
-    def remove_pid_file_at_exit(self) -> None:
+    def settle(self, name: str = "") -> None:
+        """Do what a Python program needs as a daemon: streams, a name for ps(1), the pid file removed at its end."""
+        _open_missing_streams()
+        if name:
+            set_process_name(name)
+        self._remove_pid_file_at_exit()
+
+    def _remove_pid_file_at_exit(self) -> None:
         """Remove the pid file when the interpreter ends, or when the default action of TERM would end it.
 
         Children that are forked from now on neither hold the file's lock nor remove it.
@@ -163,9 +170,7 @@ def daemonize(
         outcome.print()
         # The exit handlers of the caller's program are the daemon's now.
         os._exit(outcome.code)
-    if name:
-        set_process_name(name)
-    outcome.remove_pid_file_at_exit()
+    outcome.settle(name)
     if expectation.awaited:
         _report_exceptions(outcome)
     else:
@@ -177,6 +182,15 @@ def set_process_name(name: str) -> None:
     """Set what ps(1) and top(1) show for this process: the first 15 bytes of ``name``."""
     with open("/proc/self/comm", "wb", buffering=0) as file:
         file.write(name.encode())
+
+
+def _open_missing_streams() -> None:
+    """Give Python the streams that it found closed when it started, and that are open now."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            number = ("stdin", "stdout", "stderr").index(name)
+            stream = open(number, mode, closefd=False, errors="backslashreplace" if number == 2 else None)  # noqa: SIM115
+            setattr(sys, name, stream)
 
 
 def _report_exceptions(daemon: Daemon) -> None:
@@ -231,9 +245,9 @@ def fork_daemon(
         if pid_file is not None and respawn:  # it is the monitor's
             pid_file.forget()
             pid_file = None
-        surroundings.apply(capture=channels.capture_writer, keep=(channels.daemon_writer, role.lock_descriptor))
         if pid_file is not None:
-            pid_file.write()
+            pid_file.write()  # while we still have the privileges
+        surroundings.apply(capture=channels.capture_writer, keep=(channels.daemon_writer, role.lock_descriptor))
     except BaseException as error:
         send(channels.daemon_writer, f"failed {exit_code(error)}", describe_error(error))
         os._exit(1)
@@ -244,7 +258,6 @@ def _stay(surroundings: Surroundings, pid_file: PidFile | None) -> Daemon:
     """Do without forks: PID 1 is what its container lives by."""
     if pid_file is not None:
         pid_file.acquire()
-    surroundings.apply(keep=() if pid_file is None else (pid_file.fileno(),))
-    if pid_file is not None:
         pid_file.write()
+    surroundings.apply(keep=() if pid_file is None else (pid_file.fileno(),))
     return Daemon(-1, pid_file)

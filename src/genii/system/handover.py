@@ -205,7 +205,10 @@ class Channels:
             pass
         os.close(self.watcher_reader)
         if not stays:
-            os.waitpid(watcher, 0)
+            try:
+                os.waitpid(watcher, 0)
+            except ChildProcessError:
+                return  # this program ignores SIGCHLD, so the kernel has reaped it
 
     def close_writers(self) -> None:
         """Close what belongs to the children."""

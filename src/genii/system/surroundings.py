@@ -88,7 +88,12 @@ class Surroundings:
         for name in self.limits:
             from genii.system.privileges import parse_limit_name
 
-            parse_limit_name(name)
+            try:
+                parse_limit_name(name)
+            except ValueError as error:
+                from genii.errors import UsageError
+
+                raise UsageError(str(error)) from None
         identity = self._identity()
         if identity is not None and os.geteuid() not in (0, identity.uid):
             from genii.errors import NotAllowed

@@ -184,7 +184,8 @@ class Watcher:
             os.dup2(null, number)
         needed = {descriptor, self._signal_reader, writer, self._channels.capture_reader, self.lock_descriptor}
         close_descriptors({0, 1, 2, *used, *needed, *self._surroundings.keep_fds})
-        os.chdir("/")
+        if not self._respawn:  # else the next daemon may have to start in this folder
+            os.chdir("/")
 
     def _register_monitor(self, poll: select.poll) -> None:
         poll.register(self._signal_reader, select.POLLIN)
