@@ -7,7 +7,13 @@ from __future__ import annotations
 
 from genii.version import __version__
 
-_PUBLIC: dict[str, str] = {}
+_PUBLIC: dict[str, str] = {
+    "Control": "genii.daemon.control",
+    "PidFile": "genii.system.pidfile",
+    "Signals": "genii.events.signals",
+    "daemonize": "genii.system.daemonize",
+    "notify": "genii.system.notify",
+}
 """Public name -> the module that has it."""
 
 __all__ = ["__version__", *_PUBLIC]  # noqa: PLE0604 -- the table is the list

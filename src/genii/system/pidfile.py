@@ -109,8 +109,7 @@ class PidFile:
     def write(self, pid: int = 0) -> None:
         """Write the pid (default: our own) and its stamp into the acquired file."""
         number = pid or os.getpid()
-        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
-            stamp = make_stamp(procfs.start_time(number), file.read())
+        stamp = make_stamp(procfs.start_time(number), _boot_id())
         try:
             # In this order a reader sees the old content, nothing, or the number; never a part of it.
             os.ftruncate(self._descriptor, 0)
@@ -231,9 +230,8 @@ class PidFile:
         if process.ended or status.st_uid not in (0, os.geteuid(), owner):
             # Whoever owns the file could otherwise make us signal anybody.
             return False
-        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
-            if status.st_mtime_ns % 1_000_000_000 == make_stamp(process.start_time, file.read()):
-                return True
+        if status.st_mtime_ns % 1_000_000_000 == make_stamp(process.start_time, _boot_id()):
+            return True
         if self._recognize is not None:
             return self._recognize(pid)
         return self._is_marked(pid)
@@ -257,3 +255,8 @@ class PidFile:
         else:
             text = reason
         raise NotAllowed(f"pid file {self.path}: {text}") from None
+
+
+def _boot_id() -> str:
+    with open("/proc/sys/kernel/random/boot_id", "rb", buffering=0) as file:
+        return file.read().decode()
