@@ -7,7 +7,10 @@ from __future__ import annotations
 
 from genii.version import __version__
 
-_PUBLIC: dict[str, str] = {}
+_PUBLIC: dict[str, str] = {
+    "App": "genii.events.app",
+    "Signals": "genii.events.signals",
+}
 """Public name -> the module that has it."""
 
 __all__ = ["__version__", *_PUBLIC]  # noqa: PLE0604 -- the table is the list
