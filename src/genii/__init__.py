@@ -8,11 +8,12 @@ from __future__ import annotations
 from genii.version import __version__
 
 _PUBLIC: dict[str, str] = {
+    "App": "genii.events.app",
     "Control": "genii.daemon.control",
-    "PidFile": "genii.system.pidfile",
-    "Signals": "genii.events.signals",
     "daemonize": "genii.system.daemonize",
     "notify": "genii.system.notify",
+    "PidFile": "genii.system.pidfile",
+    "Signals": "genii.events.signals",
 }
 """Public name -> the module that has it."""
 

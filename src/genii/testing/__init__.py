@@ -1,1 +1,1 @@
-"""Public fakes: what tests of programs built on genii need instead of the real thing."""
+"""Public fakes for the tests of your own programs; nothing else in genii uses them."""

@@ -1,0 +1,172 @@
+"""Signals that become calls outside of the signal context: in a loop, or in a program that has none.
+
+What runs in the signal context only puts the number into a queue and makes a descriptor readable; the handlers run when
+the program asks for them, never in the middle of other code. Several ``Signals`` in one process don't disturb each
+other: each passes on what it caught to the one that was there before.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import signal
+import sys
+import threading
+from collections import deque
+from typing import TYPE_CHECKING, Any, Self, TypeVar
+
+from genii.errors import UsageError
+from genii.units import format_signal, parse_signal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from types import FrameType, TracebackType
+
+    Handler = Callable[[], object]
+    F = TypeVar("F", bound=Callable[[], object])
+
+__all__ = ["Signals"]
+
+_UNCATCHABLE = (signal.SIGKILL, signal.SIGSTOP)
+
+
+class Signals:
+    """Catch signals from ``with`` on until its end; then the earlier handlers are back.
+
+    A program without a loop calls ``wait`` instead of sleeping::
+
+        with Signals() as signals:
+            signals.on("USR1", greet)
+            while signals.wait(timeout=1.0):   # False: INT or TERM came, and its handler did not refuse
+                work()
+        signals.reraise()
+
+    Handlers take no arguments. One for a signal of ``stops`` refuses to stop by returning False.
+    """
+
+    def __init__(self, stops: Iterable[str | int] = ("INT", "TERM")) -> None:
+        self._stops = frozenset(_catchable(name) for name in stops)
+        self._handlers: dict[signal.Signals, list[Handler]] = {number: [] for number in self._stops}
+        self._pending: deque[signal.Signals] = deque()
+        self._catchers: dict[signal.Signals, _Catcher] = {}
+        self._descriptor = -1
+        self.stopped_by: signal.Signals | None = None
+        """The signal that ended it."""
+
+    def __enter__(self) -> Self:
+        if threading.current_thread() is not threading.main_thread():
+            raise UsageError("signals can be caught in the main thread only")
+        self._descriptor = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        for number in self._handlers:
+            self._install(number)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        for catcher in self._catchers.values():
+            catcher.remove()
+        self._catchers.clear()
+        descriptor, self._descriptor = self._descriptor, -1
+        os.close(descriptor)
+
+    def on(self, name: str | int, handler: F) -> F:
+        """Call ``handler`` when the signal has come; several handlers of one signal are called in turn.
+
+        Raises:
+            ValueError: there is no such signal.
+            UsageError: it can't be caught.
+        """
+        number = _catchable(name)
+        self._handlers.setdefault(number, []).append(handler)
+        if self._descriptor >= 0:
+            self._install(number)
+        return handler
+
+    def fileno(self) -> int:
+        """Return a descriptor that is readable when signals wait."""
+        return self._descriptor
+
+    def take(self) -> list[signal.Signals]:
+        """Return the signals that came since the last call, in order, without calling their handlers."""
+        with contextlib.suppress(BlockingIOError):
+            os.eventfd_read(self._descriptor)
+        taken = []
+        while self._pending:
+            taken.append(self._pending.popleft())
+        return taken
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait for signals for up to ``timeout`` seconds and call their handlers; say whether to go on."""
+        if self.stopped_by is None:
+            poll = select.poll()
+            poll.register(self._descriptor, select.POLLIN)
+            poll.poll(None if timeout is None else max(0, timeout) * 1000)
+            for number in self.take():
+                self._handle(number)
+        return self.stopped_by is None
+
+    def stop(self, number: str | int = signal.SIGTERM) -> None:
+        """Let ``wait`` say False from now on, as if the signal had come."""
+        self.stopped_by = self.stopped_by or _catchable(number)
+
+    def reraise(self) -> None:
+        """End the process by the signal that stopped it, so that its parent learns the truth; call it last.
+
+        Does nothing when there was none. What ``atexit`` would do is not done.
+        """
+        if self.stopped_by is not None:
+            for stream in (sys.stdout, sys.stderr):
+                with contextlib.suppress(OSError, ValueError, AttributeError):
+                    stream.flush()
+            signal.signal(self.stopped_by, signal.SIG_DFL)
+            signal.raise_signal(self.stopped_by)
+
+    def _handle(self, number: signal.Signals) -> None:
+        answers = [handler() for handler in self._handlers[number]]
+        if number in self._stops and not any(answer is False for answer in answers):
+            self.stop(number)
+
+    def _install(self, number: signal.Signals) -> None:
+        if number not in self._catchers:
+            self._catchers[number] = _Catcher(number, self._notice)
+
+    def _notice(self, number: signal.Signals) -> None:
+        """Run in the signal context: queue, and wake whoever waits."""
+        self._pending.append(number)
+        with contextlib.suppress(OSError):  # full: it is readable already
+            os.eventfd_write(self._descriptor, 1)
+
+
+class _Catcher:
+    """What stands in the process's signal table; it may be covered by a later one, which passes on to it."""
+
+    def __init__(self, number: signal.Signals, notice: Callable[[signal.Signals], None]) -> None:
+        self._number = number
+        self._notice: Callable[[signal.Signals], None] | None = notice
+        self._earlier: Any = signal.signal(number, self)
+        signal.siginterrupt(number, False)
+
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        if self._notice is not None:
+            self._notice(self._number)
+        if isinstance(self._earlier, _Catcher):
+            self._earlier(number, frame)
+
+    def remove(self) -> None:
+        """Put back what was there before, unless a later one stands above: that one passes over this."""
+        self._notice = None
+        current: object = signal.getsignal(self._number)
+        if current is self:
+            earlier: Any = self._earlier
+            while isinstance(earlier, _Catcher) and earlier._notice is None:
+                earlier = earlier._earlier
+            signal.signal(self._number, signal.SIG_DFL if earlier is None else earlier)
+
+
+def _catchable(name: str | int) -> signal.Signals:
+    number = parse_signal(name)
+    if number in _UNCATCHABLE:
+        raise UsageError(f"no program can catch {format_signal(number)}")
+    return number

@@ -1,0 +1,1 @@
+"""Concurrency patterns: boss/worker, work crew, pipeline; bounded, in order, cancellable."""
