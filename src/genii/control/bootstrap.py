@@ -11,25 +11,44 @@ import sys
 
 
 def main() -> int:
-    """Fork the keeper and run the supervisor; the options are those of ``genii.control.entry.main``."""
-    sys.path[:0] = os.environ.pop("GENII_SYS_PATH", "").split(os.pathsep)
+    """Fork the keeper and the reader of the configuration, and run the supervisor; see ``genii.control.entry``."""
+    path = os.environ.pop("GENII_SYS_PATH", "")
+    sys.path[:0] = path.split(os.pathsep)
     _close_inherited()
     import _socket
 
     from genii.supervise import keeper
 
     ours, theirs = _socket.socketpair()
-    pid = os.fork()
-    if pid == 0:
+    keeper_pid = os.fork()
+    if keeper_pid == 0:
         link = theirs.detach()
         os.closerange(3, link)
         os.closerange(link + 1, os.sysconf("SC_OPEN_MAX"))
         keeper.main(link)
         os._exit(0)
     theirs.close()
+    reading, writing = os.pipe2(os.O_CLOEXEC)
+    loader_pid = os.fork()
+    if loader_pid == 0:
+        _load(writing)
+        os._exit(0)
+    os.close(writing)
+    # msgspec tries to import it, to know newer types by it; nothing here uses them.
+    sys.modules["typing_extensions"] = None  # type: ignore[assignment]
     from genii.control.entry import main as run
 
-    return run(sys.argv[1:], ours.detach(), pid)
+    return run(sys.argv[1], path, (reading, loader_pid), (ours.detach(), keeper_pid))
+
+
+def _load(writing: int) -> None:
+    """Read the configuration for the supervisor, while it imports what it needs."""
+    import json
+
+    from genii.control.loader import load_encoded
+
+    with open(writing, "wb") as pipe:
+        pipe.write(load_encoded(json.loads(sys.argv[1])["config"]))
 
 
 def _close_inherited() -> None:

@@ -11,15 +11,18 @@ import socket
 import sys
 from typing import TYPE_CHECKING
 
-from genii.config.load import load
+from genii.control import loader
 from genii.control.entry import answer
 from genii.control.ownlog import OwnLog
 from genii.control.server import ControlServer
 from genii.errors import GeniiError
 from genii.supervise.model import State
+from genii.supervise.probes import run_command
 from genii.supervise.supervisor import Supervisor
 from genii.system.listen import listen_unix
+from genii.system.memory import release_startup_memory
 from genii.system.notify import notify
+from genii.system.spawn import Command
 
 if TYPE_CHECKING:
     from genii.control.options import Options
@@ -32,12 +35,15 @@ _log = logging.getLogger("genii")
 _FORWARDED = (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGWINCH)
 
 
-def run(settings: Settings, options: Options, keeper_link: int, keeper_pid: int) -> int:
-    """Run a supervisor to its end; return the exit code of the process."""
+def run(settings: Settings, options: Options, path: str, keeper: tuple[int, int]) -> int:
+    """Run a supervisor to its end; return the exit code of the process.
+
+    ``path`` is where a process that reads the configuration finds its modules, ``keeper`` link and pid of the keeper.
+    """
     log = _open_log(settings, options)
-    keeper = (socket.socket(fileno=keeper_link), keeper_pid)
+    link = (socket.socket(fileno=keeper[0]), keeper[1])
     with asyncio.Runner() as runner:
-        return runner.run(_Daemon(settings, options, keeper, log).run())
+        return runner.run(_Daemon(settings, options, path, link, log).run())
 
 
 def _open_log(settings: Settings, options: Options) -> OwnLog | None:
@@ -52,8 +58,14 @@ class _Daemon:
     """A supervisor with its signals and its API."""
 
     def __init__(
-        self, settings: Settings, options: Options, keeper: tuple[socket.socket, int], log: OwnLog | None
+        self,
+        settings: Settings,
+        options: Options,
+        path: str,
+        keeper: tuple[socket.socket, int],
+        log: OwnLog | None,
     ) -> None:
+        self._path = path
         self._settings = settings
         self._options = options
         self._keeper = keeper
@@ -81,7 +93,7 @@ class _Daemon:
             await supervisor.shutdown()
             supervisor.close()
             raise
-        gc.collect()
+        release_startup_memory()
         gc.freeze()
         self._spawn(self._report())
         notify("READY=1\nSTATUS=running")
@@ -93,8 +105,17 @@ class _Daemon:
         _log.info("all programs have ended")
         return self._status
 
-    def _load(self) -> Settings:
-        return load(self._options.config)
+    async def _load(self) -> Settings:
+        """Have the configuration read by a process of its own."""
+        command = Command(
+            argv=(sys.executable, "-I", "-S", loader.__file__, self._options.config),
+            environment={**os.environ, "GENII_SYS_PATH": self._path},
+            stdin=self._supervisor.services.null,
+            stdout=-1,
+            stderr=-1,
+        )
+        _, output = await run_command(self._supervisor.services.spawner, command, limit=1 << 30)
+        return loader.decode(output)
 
     def _spawn(self, work: object) -> None:
         task = asyncio.ensure_future(work)  # type: ignore[call-overload]
@@ -107,8 +128,7 @@ class _Daemon:
             return
         supervisor, failed = self._supervisor, []
         if self._options.wait:
-            wanted = [process for process in supervisor.slots if process.life.wanted or process.state.alive]
-            results = await supervisor.actions.await_started(wanted)
+            results = await supervisor.actions.await_started(supervisor.first)
             failed = [f"genii: {result.name}: {result.message}" for result in results if not result.ok]
         up = f"genii: up (pid {os.getpid()}), {len(supervisor.slots)} processes"
         answer(self._options, 1 if failed else 0, "\n".join([up, *failed]))

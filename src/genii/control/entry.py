@@ -12,29 +12,32 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from genii.config.load import load
+from genii.control.loader import decode
 from genii.control.options import Options
 from genii.errors import AlreadyRunning, ConfigError, GeniiError, NotAllowed
 from genii.system.pidfile import PidFile
 
 if TYPE_CHECKING:
+    from typing import NoReturn
+
     from genii.supervise.model import Settings
 
 __all__ = ["answer", "main"]
 
 
-def main(arguments: list[str], keeper_link: int, keeper_pid: int) -> int:
+def main(words: str, path: str, loader: tuple[int, int], keeper: tuple[int, int]) -> int:
     """Run a supervisor to its end; return the exit code of the process.
 
-    ``arguments`` is one word, ``Options`` as JSON.
+    ``words`` are ``Options`` as JSON, ``path`` is where a process that reads the configuration finds its modules,
+    ``loader`` and ``keeper`` are the descriptor and the pid of the two processes that were forked before.
     """
-    options = msgspec.json.decode(arguments[0], type=Options)
+    options = msgspec.json.decode(words, type=Options)
     try:
-        return _run(options, keeper_link, keeper_pid)
-    except ConfigError as error:
-        return answer(options, error.exit_code, str(error))
+        return _run(options, path, loader, keeper)
     except AlreadyRunning as error:
         return answer(options, 0, f"genii: {error}")
+    except ConfigError as error:
+        return answer(options, error.exit_code, str(error))
     except GeniiError as error:
         return answer(options, error.exit_code, f"genii: {error}")
     except OSError as error:
@@ -52,27 +55,43 @@ def answer(options: Options, status: int, message: str) -> int:
     return status
 
 
-def _run(options: Options, keeper_link: int, keeper_pid: int) -> int:
-    settings = load(options.config)
+def _run(options: Options, path: str, loader: tuple[int, int], keeper: tuple[int, int]) -> int:
+    _import_asyncio()
+    from genii.control.daemon import run
+
+    settings = _settings(*loader)
     if not settings.programs:
         raise NotAllowed(f"{settings.path}: no program is declared; add a [program.NAME] section")
+    if settings.http.tls_certificate and "GENII_TLS" not in os.environ:
+        _begin_again_with_tls(path)
     os.umask(settings.umask)
     try:
         os.makedirs(settings.state_dir, mode=0o755, exist_ok=True)
     except OSError as error:
         raise NotAllowed(f"can't make the state directory {settings.state_dir}: {error.strerror}") from None
     with PidFile(os.path.join(settings.state_dir, "genii.pid")):
-        _import_asyncio(settings)
-        from genii.control.daemon import run
-
-        return run(settings, options, keeper_link, keeper_pid)
+        return run(settings, options, path, keeper)
 
 
-def _import_asyncio(settings: Settings) -> None:
-    """Import asyncio, without ssl where no TLS is served: asyncio then takes it for missing (see its sslproto)."""
-    if settings.http.tls_certificate or "ssl" in sys.modules:
+def _settings(descriptor: int, pid: int) -> Settings:
+    """Return what the process that reads the configuration says."""
+    with open(descriptor, "rb") as pipe:
+        data = pipe.read()
+    os.waitpid(pid, 0)
+    return decode(data)
+
+
+def _import_asyncio() -> None:
+    """Import asyncio without ssl (4.4 MiB): asyncio then takes it for missing. With TLS, see below."""
+    if "GENII_TLS" in os.environ:
         return
     sys.modules["ssl"] = None  # type: ignore[assignment]
     import asyncio  # noqa: F401 -- for its side effect
 
     del sys.modules["ssl"]
+
+
+def _begin_again_with_tls(path: str) -> NoReturn:
+    """Execute this supervisor anew, with ssl: only now is it known that a TLS socket is to be served."""
+    environment = {**os.environ, "GENII_TLS": "1", "GENII_SYS_PATH": path}
+    os.execve(sys.executable, sys.orig_argv, environment)  # noqa: S606 -- the same process, no shell

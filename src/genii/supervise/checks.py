@@ -35,5 +35,6 @@ async def run_check(process: Process) -> CheckFailed | None:
     except (SpawnError, GeniiError) as error:
         return CheckFailed(f"the check of {name} could not be run: {error}")
     if status:
-        return CheckFailed(f"the check of {name} failed with {status}; it was left as it is", output)
+        text = output.decode(errors="replace")
+        return CheckFailed(f"the check of {name} failed with {status}; it was left as it is", text)
     return None

@@ -7,7 +7,6 @@ import os
 import signal
 from dataclasses import replace
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from genii.supervise.model import ProbeKind
 from genii.system.process import send_group_signal
@@ -48,7 +47,8 @@ async def _ask(probe: Probe, spawner: Spawner, command: Command) -> str:
     if probe.kind is ProbeKind.HTTP:
         return await _ask_http(probe.target)
     status, output = await run_command(spawner, replace(command, argv=("/bin/sh", "-c", probe.target)))
-    return "" if status == 0 else f"{probe.target!r} exited with {status}: {output.strip()[-200:]}"
+    said = output.decode(errors="replace").strip()[-200:]
+    return "" if status == 0 else f"{probe.target!r} exited with {status}: {said}"
 
 
 async def _connect(target: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
@@ -62,6 +62,8 @@ async def _connect(target: str) -> tuple[asyncio.StreamReader, asyncio.StreamWri
 
 async def _ask_http(url: str) -> str:
     """GET a URL; an answer below 400 is a yes. Plain HTTP only: a probe asks a process on this host."""
+    from urllib.parse import urlsplit
+
     parts = urlsplit(url)
     reader, writer = await _connect(f"{parts.hostname}:{parts.port or 80}")
     try:
@@ -80,8 +82,8 @@ async def _ask_http(url: str) -> str:
     return "" if int(words[1]) < 400 else f"{url} answered {line.decode(errors='replace').strip()[9:]}"
 
 
-async def run_command(spawner: Spawner, command: Command) -> tuple[int, str]:
-    """Run a command to its end; return its exit code (128+N for signal N) and the end of what it printed.
+async def run_command(spawner: Spawner, command: Command, *, limit: int = _LONGEST_OUTPUT) -> tuple[int, bytes]:
+    """Run a command to its end; return its exit code (128+N for signal N) and what it printed (the last bytes).
 
     Its ``stdout`` and ``stderr`` are replaced by a pipe to us. If the caller is cancelled, the command and all that it
     started are killed.
@@ -102,7 +104,7 @@ async def run_command(spawner: Spawner, command: Command) -> tuple[int, str]:
     descriptor = os.pidfd_open(pid)
     ended = loop.create_future()
     loop.add_reader(descriptor, _settle, ended)
-    output = asyncio.ensure_future(_read_end(reading))
+    output = asyncio.ensure_future(_read_end(reading, limit))
     try:
         await ended
         # What it left running may keep the pipe open: its own output is there by now.
@@ -116,7 +118,7 @@ async def run_command(spawner: Spawner, command: Command) -> tuple[int, str]:
         output.cancel()
         await asyncio.wait((output,))
     code = os.waitstatus_to_exitcode(status)
-    text = "" if output.cancelled() else output.result()
+    text = b"" if output.cancelled() else output.result()
     return (code if code >= 0 else 128 - code), text
 
 
@@ -125,7 +127,7 @@ def _settle(future: asyncio.Future[None]) -> None:
         future.set_result(None)
 
 
-async def _read_end(descriptor: int) -> str:
+async def _read_end(descriptor: int, limit: int) -> bytes:
     """Read a pipe until it is closed; keep the end."""
     loop = asyncio.get_running_loop()
     reader = asyncio.StreamReader()
@@ -135,9 +137,9 @@ async def _read_end(descriptor: int) -> str:
     kept = b""
     try:
         while block := await reader.read(65536):
-            kept = (kept + block)[-_LONGEST_OUTPUT:]
+            kept = (kept + block)[-limit:]
     except asyncio.CancelledError:
         pass  # whoever cancels wants what there is
     finally:
         transport.close()
-    return kept.decode(errors="replace")
+    return kept

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from typing import TYPE_CHECKING
 
 from genii.errors import UnknownProgram
@@ -97,6 +96,8 @@ class Slots:
             return self._by_program[program]
         if name in self._by_name:
             return [self._by_name[name]]
+        import difflib
+
         close = difflib.get_close_matches(name, [*self._by_program, *self._by_name], 1)
         hint = f"; did you mean {close[0]!r}?" if close else ""
         raise UnknownProgram(f"there is no program {name!r}{hint}")

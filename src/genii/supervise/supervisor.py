@@ -10,7 +10,6 @@ import asyncio
 import contextlib
 import logging
 import os
-import random
 import time
 from typing import TYPE_CHECKING
 
@@ -38,7 +37,7 @@ from genii.version import __version__
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Callable, Sequence
+    from collections.abc import Awaitable, Callable, Sequence
 
     from genii.supervise.machine import Life
     from genii.supervise.record import Memory
@@ -55,7 +54,7 @@ class Supervisor:
     def __init__(
         self,
         settings: Settings,
-        load: Callable[[], Settings],
+        load: Callable[[], Awaitable[Settings]],
         keeper: tuple[socket.socket, int],
         loop: asyncio.AbstractEventLoop,
     ) -> None:
@@ -70,6 +69,8 @@ class Supervisor:
         self.ended: asyncio.Future[None] = loop.create_future()
         """Done when all programs have ended after ``shutdown``."""
         self.stopping = False
+        self.first: list[Process] = []
+        """What was started at the beginning."""
         self._serial = 0
         self._receivers: list[Callable[[Event], None]] = []
         self._state_dir = settings.state_dir
@@ -88,7 +89,7 @@ class Supervisor:
             state_dir=settings.state_dir,
             notify_address=self._notify.address,
             null=os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC),
-            chance=random.random,
+            chance=_chance,
             changed=self._changed,
             sockets=self.sockets.of,
         )
@@ -116,7 +117,8 @@ class Supervisor:
             self.slots.define(program, self.count(program.name))
         adoption.take_over(self, memory)
         self.services.recorder.begin(self.memory)
-        self.launch(self._first(names))
+        self.first = self._first(names)
+        self.launch(self.first)
         self.triggers.arm(memory.runs)
 
     def _first(self, names: Sequence[str]) -> list[Process]:
@@ -336,3 +338,8 @@ class Supervisor:
         self.sockets.close()
         self.services.poller.close()
         os.close(self.services.null)
+
+
+def _chance() -> float:
+    """Return a random number in [0, 1); the random module would cost the daemon half a MiB for it."""
+    return int.from_bytes(os.urandom(4), "big") / (1 << 32)

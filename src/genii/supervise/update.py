@@ -35,7 +35,7 @@ class Update:
             CheckFailed: a changed program's own check failed; nothing was changed.
         """
         supervisor = self._supervisor
-        settings = supervisor.load()
+        settings = await supervisor.load()
         change = difference(supervisor.settings, settings)
         if dry_run or change.empty:
             return change

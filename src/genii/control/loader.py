@@ -1,0 +1,63 @@
+"""Read the configuration in a process of its own, so that what that needs never counts as the supervisor's memory.
+
+A supervisor asks a forked child of the bare interpreter when it starts (while it imports the rest itself), and
+executes this file (``python -I -S loader.py CONFIG``) for an update.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+TYPE_CHECKING = False  # this file is executed by itself, before there is a path to anything but the standard library
+if TYPE_CHECKING:
+    from genii.supervise.model import Settings
+
+__all__ = ["decode", "load_encoded"]
+
+
+def load_encoded(path: str) -> bytes:
+    """Return the settings of a configuration, or what is wrong with it, for ``decode``."""
+    import msgspec
+
+    from genii.config.load import load
+    from genii.errors import ConfigError, GeniiError
+
+    try:
+        return b"S" + msgspec.json.encode(load(path))
+    except ConfigError as error:
+        return b"C" + msgspec.json.encode(error.problems)
+    except GeniiError as error:
+        return b"E" + str(error).encode()
+
+
+def decode(data: bytes) -> Settings:
+    """Return the settings.
+
+    Raises:
+        ConfigError: the configuration is broken.
+        NotAllowed: it can't be read for another reason.
+    """
+    import msgspec
+
+    from genii.errors import ConfigError, NotAllowed, Problem
+    from genii.supervise.model import Settings
+
+    kind, body = data[:1], data[1:]
+    if kind == b"S":
+        return msgspec.json.decode(body, type=Settings)
+    if kind == b"C":
+        raise ConfigError(msgspec.json.decode(body, type=list[Problem]))
+    raise NotAllowed(body.decode(errors="replace") or "the configuration could not be read; is memory short?")
+
+
+def main() -> int:
+    """Print the encoded settings of the configuration that is named in the command line."""
+    sys.path[:0] = os.environ.pop("GENII_SYS_PATH", "").split(os.pathsep)
+    with open(1, "wb", closefd=False) as out:
+        out.write(load_encoded(sys.argv[1]))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
