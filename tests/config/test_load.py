@@ -72,7 +72,7 @@ def test_everything_reaches_the_model() -> None:
     assert (thumbs.processes, thumbs.processes_max, thumbs.libs) == (2, 5, (f"{CASES}/lib",))
     nightly = settings.programs["nightly"]
     assert nightly.schedule is not None
-    assert (nightly.schedule.cron, nightly.restart) == ("0 0 * * *", Restart.NEVER)
+    assert (nightly.schedule.cron, nightly.restart) == ("@daily", Restart.NEVER)
     assert settings.programs["docs"].watch == Watch(paths=(f"{CASES}/docs", f"{CASES}/src"))
     docs = settings.programs["docs"].logs
     assert (docs.stdout.path, docs.stderr and docs.stderr.path) == ("", "-2")

@@ -173,11 +173,11 @@ class _Machine:
     def knows_timezone(self, name: str) -> bool:
         """Say whether this machine has the rules of a time zone."""
         if name not in self._timezones:
-            from zoneinfo import ZoneInfo
+            from genii.events.zone import load_zone
 
             try:
-                ZoneInfo(name)
-            except (KeyError, ValueError, OSError):
+                load_zone(name)
+            except ValueError:
                 self._timezones[name] = False
             else:
                 self._timezones[name] = True

@@ -356,7 +356,7 @@ class _Reader:
         timeout = self.positive(("health", "timeout"), table.timeout, 5.0)
         interval = self.positive(("health", "interval"), table.interval, 10.0)
         failures = 3 if table.failures is UNSET else table.failures
-        probe = self.probe("health", table, ("notify", "tcp", "http", "command"), timeout)
+        probe = self.probe("health", table, ("tcp", "http", "command"), timeout)
         if probe is None:
             return None
         return self.context.share(Health(probe=probe, interval=interval, failures=failures))
