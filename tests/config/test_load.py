@@ -6,9 +6,8 @@ from pathlib import Path
 import pytest
 
 from genii.backoff import Backoff
-from genii.config import load as loading
-from genii.config.load import examine, find, load
-from genii.errors import ConfigError, UsageError
+from genii.config.load import examine, load
+from genii.errors import ConfigError
 from genii.supervise.model import Log, Logs, Probe, ProbeKind, Program, Ready, Restart, Settings, Stop, Watch
 from genii.supervise.template import for_process
 
@@ -72,7 +71,7 @@ def test_everything_reaches_the_model() -> None:
     assert (thumbs.processes, thumbs.processes_max, thumbs.libs) == (2, 5, (f"{CASES}/lib",))
     nightly = settings.programs["nightly"]
     assert nightly.schedule is not None
-    assert (nightly.schedule.cron, nightly.restart) == ("0 0 * * *", Restart.NEVER)
+    assert (nightly.schedule.cron, nightly.restart) == ("@daily", Restart.NEVER)
     assert settings.programs["docs"].watch == Watch(paths=(f"{CASES}/docs", f"{CASES}/src"))
     docs = settings.programs["docs"].logs
     assert (docs.stdout.path, docs.stderr and docs.stderr.path) == ("", "-2")
@@ -262,34 +261,3 @@ def test_the_password_may_stand_in_a_file_of_its_own(tmp_path: Path) -> None:
     assert read(tmp_path, text).http.password == "hunter2"
     (tmp_path / "secret").write_text("\n")
     assert "its first line is empty" in problems(tmp_path / "genii.toml")[0]
-
-
-def test_finds_the_file_in_the_folder_or_above(tmp_path: Path) -> None:
-    deep = tmp_path / "a" / "b"
-    deep.mkdir(parents=True)
-    file = tmp_path / "genii.toml"
-    file.touch()
-    assert find(str(deep), {}) == str(file)
-    (deep / "genii.toml").touch()
-    assert find(str(deep), {}) == str(deep / "genii.toml")
-    assert find(str(deep), {"GENII_CONFIG": "/else/where.toml"}) == "/else/where.toml"
-
-
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
-def test_does_not_use_the_file_of_a_stranger_above(tmp_path: Path) -> None:
-    (tmp_path / "a").mkdir()
-    file = tmp_path / "genii.toml"
-    file.touch()
-    os.chown(file, 12345, 12345)
-    with pytest.raises(UsageError, match="belongs to another user"):
-        find(str(tmp_path / "a"), {})
-    assert find(str(tmp_path), {}) == str(file)
-
-
-def test_says_what_to_do_when_there_is_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loading, "FILE_NAME", "no-such-name.toml")
-    monkeypatch.setattr(loading, "SYSTEM_FILE", str(tmp_path / "system.toml"))
-    with pytest.raises(UsageError, match="genii init"):
-        find(str(tmp_path), {})
-    (tmp_path / "system.toml").touch()
-    assert find(str(tmp_path), {}) == str(tmp_path / "system.toml")

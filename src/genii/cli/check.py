@@ -33,7 +33,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Check the file; return the exit code."""
     from genii.config.advice import advise
-    from genii.config.load import examine, find
+    from genii.config.find import find
+    from genii.config.load import examine
 
     path = options.file or getattr(options, "config", None) or find(os.getcwd(), os.environ)
     examination = examine(path, os.environ)

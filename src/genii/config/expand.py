@@ -7,8 +7,9 @@ What the environment or the file knows is put in now; what differs between the p
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from genii.config.source import did_you_mean
 from genii.supervise.template import PER_PROCESS, escape
@@ -34,8 +35,7 @@ _DEEPEST = 8
 """Nothing in the file is nested as deep; what is deeper is refused by its shape."""
 
 
-@dataclass(frozen=True, slots=True)
-class Names:
+class Names(msgspec.Struct, frozen=True):
     """What may be named: variables, words in braces, and whether those of a process may be left for later."""
 
     variables: Mapping[str, str]

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import stat
 import sys
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from genii.config import toml
 from genii.config.expand import Names, expand
@@ -25,14 +26,13 @@ __all__ = ["FILE_NAME", "Examination", "examine", "find", "load"]
 _MOST_FILES = 1000
 
 
-@dataclass(slots=True)
-class Examination:
+class Examination(msgspec.Struct):
     """What a look at a configuration brought: settings that may be used only if there are no problems."""
 
     path: str
     settings: Settings | None
     faults: Faults
-    scopes: dict[str, Scope] = field(default_factory=dict)
+    scopes: dict[str, Scope] = msgspec.field(default_factory=dict)
     """For each program, where its keys were written."""
 
     @property
@@ -69,9 +69,8 @@ def examine(path: str, environ: Mapping[str, str] | None = None) -> Examination:
     machine = _Machine()
     settings, scopes = resolve(main, included, environ, sys.executable, machine, faults)
     files = (path, *(source.path for source in included), *machine.files)
-    from msgspec.structs import replace
 
-    return Examination(path, replace(settings, files=files), faults, scopes)
+    return Examination(path, msgspec.structs.replace(settings, files=files), faults, scopes)
 
 
 def _read(path: str, faults: Faults) -> Source | None:
@@ -173,11 +172,11 @@ class _Machine:
     def knows_timezone(self, name: str) -> bool:
         """Say whether this machine has the rules of a time zone."""
         if name not in self._timezones:
-            from zoneinfo import ZoneInfo
+            from genii.events.zone import load_zone
 
             try:
-                ZoneInfo(name)
-            except (KeyError, ValueError, OSError):
+                load_zone(name)
+            except ValueError:
                 self._timezones[name] = False
             else:
                 self._timezones[name] = True

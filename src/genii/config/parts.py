@@ -40,11 +40,6 @@ _SIZE_LIMITS = ("fsize", "data", "stack", "core", "rss", "memlock", "as", "msgqu
 _COUNT_LIMITS = ("nofile", "nproc", "locks", "sigpending", "nice", "rtprio")
 _LIMIT_NAMES = (*_SIZE_LIMITS, *_COUNT_LIMITS, "cpu", "rttime", "memory")
 
-_CRON_ALIASES = {
-    "@yearly": "0 0 1 1 *", "@annually": "0 0 1 1 *", "@monthly": "0 0 1 * *", "@weekly": "0 0 * * 0",
-    "@daily": "0 0 * * *", "@midnight": "0 0 * * *", "@hourly": "0 * * * *",
-}  # fmt: skip
-
 
 def check_program_name(name: str) -> None:
     """Refuse names that commands, files and shells would trip over."""
@@ -157,46 +152,22 @@ def http_url(text: str) -> str:
 
 
 def regular_expression(text: str) -> str:
-    """Check a regular expression."""
+    """Check a regular expression; it will be looked for in bytes, as output needn't be text."""
     try:
-        re.compile(text)
+        re.compile(text.encode())
     except (re.error, RecursionError, OverflowError) as error:
         raise ValueError(f"{quote(text)} is not a regular expression: {error}") from None
     return text
 
 
 def cron(text: str) -> str:
-    """Check cron fields; an alias such as ``@daily`` is replaced by its fields."""
+    """Check when a program is to be started, as ``genii.events.cron`` reads it."""
     if not text.strip():
         raise ValueError("the schedule is empty; write five cron fields, for example '*/5 * * * *'")
-    text = text.strip()
-    if text.startswith("@"):
-        if text.lower() in _CRON_ALIASES:
-            return _CRON_ALIASES[text.lower()]
-        hint = did_you_mean(text, _CRON_ALIASES) or f" (known: {', '.join(_CRON_ALIASES)})"
-        raise ValueError(f"unknown schedule {quote(text)}{hint}")
-    from datetime import datetime
+    from genii.events.cron import parse
 
-    from cronsim import CronSim, CronSimError
-
-    try:
-        CronSim(text, datetime(2000, 1, 1))  # noqa: DTZ001 -- only the syntax is of interest
-    except (CronSimError, ValueError, AssertionError, OverflowError, MemoryError) as error:
-        raise ValueError(_cron_message(text, str(error))) from None
-    return text
-
-
-def _cron_message(text: str, error: str) -> str:
-    fields = text.split()
-    if len(fields) not in (5, 6):
-        return (
-            f"{quote(text)} has {len(fields)} fields; write five (minute hour day month weekday), or six with seconds"
-        )
-    names = ["second", "minute", "hour", "day-of-month", "month", "day-of-week"][6 - len(fields) :]
-    bad = error.removeprefix("Bad ")
-    if bad in names:
-        return f"the {bad} field {fields[names.index(bad)]!r} of {quote(text)} is out of range or malformed; mend it"
-    return f"{quote(text)} is not a cron schedule; write for example '*/5 * * * *'"
+    parse(text)
+    return text.strip()
 
 
 def worker_class(text: str) -> str:

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import re
 import shlex
-from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
+import msgspec
 from msgspec import UNSET
 
 from genii.backoff import Backoff
@@ -84,8 +84,7 @@ class Outside(Protocol):
         """Say whether there is such a time zone."""
 
 
-@dataclass(slots=True)
-class Context:
+class Context(msgspec.Struct):
     """What holds for all programs of one configuration."""
 
     folder: str
@@ -96,7 +95,7 @@ class Context:
     environ: Mapping[str, str]
     outside: Outside
     faults: Faults
-    shared: dict[Any, Any] = field(default_factory=dict)
+    shared: dict[Any, Any] = msgspec.field(default_factory=dict)
     """Equal parts of programs are kept once: with 1,000 programs the daemon's memory shows it."""
 
     def share(self, value: Value) -> Value:
@@ -356,7 +355,7 @@ class _Reader:
         timeout = self.positive(("health", "timeout"), table.timeout, 5.0)
         interval = self.positive(("health", "interval"), table.interval, 10.0)
         failures = 3 if table.failures is UNSET else table.failures
-        probe = self.probe("health", table, ("notify", "tcp", "http", "command"), timeout)
+        probe = self.probe("health", table, ("tcp", "http", "command"), timeout)
         if probe is None:
             return None
         return self.context.share(Health(probe=probe, interval=interval, failures=failures))

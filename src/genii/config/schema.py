@@ -95,11 +95,8 @@ class ReadyTable(Table, kw_only=True, forbid_unknown_fields=True, gc=False):
 
 
 class HealthTable(Table, kw_only=True, forbid_unknown_fields=True, gc=False):
-    """How a running process is asked whether it is well; exactly one of the questions `notify` to `command`."""
+    """How a running process is asked whether it is well; exactly one of the questions `tcp`, `http` and `command`."""
 
-    notify: Annotated[
-        bool | UnsetType, _key("It sends `WATCHDOG=1` to `$NOTIFY_SOCKET` at least once an interval.")
-    ] = UNSET
     tcp: Annotated[
         Annotated[int, Meta(ge=1, le=65535)] | str | UnsetType,
         _key("This port (of 127.0.0.1) or `host:port` accepts a connection.", example="127.0.0.1:8000"),
@@ -140,7 +137,7 @@ class ScheduleTable(Table, kw_only=True, forbid_unknown_fields=True, gc=False):
     cron: Annotated[
         str,
         _key(
-            "Five cron fields, or six with seconds first; or `@hourly`, `@daily`, `@weekly`, `@monthly`, `@yearly`.",
+            "Five cron fields, or six with seconds first; or `@daily` and the like, `06:30`, `5 minutes`.",
             example="*/5 * * * *",
         ),
     ]
@@ -238,7 +235,8 @@ class ProgramTable(Table, kw_only=True, forbid_unknown_fields=True, gc=False):
 
     autostart: Annotated[bool | UnsetType, _key("Start it when genii starts.", default=True)] = UNSET
     schedule: Annotated[
-        str | ScheduleTable | UnsetType, _key("Start it by the clock: cron fields, or a table.", example="*/5 * * * *")
+        str | ScheduleTable | UnsetType,
+        _key("Start it by the clock: cron fields, `@daily`, `06:30`, `5 minutes`, or a table.", example="*/5 * * * *"),
     ] = UNSET
     watch: Annotated[
         str | list[str] | WatchTable | UnsetType,

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from posixpath import dirname
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from genii.errors import Problem
 
@@ -39,8 +40,7 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     return f" (did you mean {by_lower[best]!r}?)" if best else ""
 
 
-@dataclass(slots=True)
-class Source:
+class Source(msgspec.Struct):
     """One file: its path, its text, and what TOML makes of it."""
 
     path: str
@@ -64,8 +64,7 @@ class Source:
         return Problem(self.path, line, column, message)
 
 
-@dataclass(frozen=True, slots=True)
-class Layer:
+class Layer(msgspec.Struct, frozen=True):
     """A table of a file that gives keys to a program: its own, or ``[defaults]``."""
 
     source: Source
@@ -83,13 +82,12 @@ class Layer:
         return len(path)
 
 
-@dataclass(slots=True)
-class Faults:
+class Faults(msgspec.Struct):
     """Collect what is wrong and what is doubtful, each once and not without end."""
 
-    problems: dict[Problem, None] = field(default_factory=dict)
-    warnings: dict[Problem, None] = field(default_factory=dict)
-    kinds: dict[type, Any] = field(default_factory=dict)
+    problems: dict[Problem, None] = msgspec.field(default_factory=dict)
+    warnings: dict[Problem, None] = msgspec.field(default_factory=dict)
+    kinds: dict[type, Any] = msgspec.field(default_factory=dict)
     """What msgspec knows of the schema's records, asked when something is wrong for the first time."""
     _reports: int = 0
 
@@ -117,8 +115,7 @@ class Faults:
         return ordered
 
 
-@dataclass(frozen=True, slots=True)
-class Scope:
+class Scope(msgspec.Struct, frozen=True):
     """Report faults of one table that is made of layers, the foremost first."""
 
     faults: Faults
