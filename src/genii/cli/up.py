@@ -61,7 +61,7 @@ def _argv(words: dict[str, object]) -> list[str]:
     import json
 
     script = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "control", "bootstrap.py")
-    return [sys.executable, "-I", "-S", script, json.dumps(words)]
+    return [sys.executable, "-I", "-S", "-X", "no_debug_ranges", script, json.dumps(words)]
 
 
 def _environment() -> dict[str, str]:

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 __all__ = ["run"]
 
 _log = logging.getLogger("genii")
+_SETTLED = 2.0
+"""Seconds after which what only the start of programs needs is given back."""
 _FORWARDED = (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGWINCH)
 
 
@@ -95,6 +97,7 @@ class _Daemon:
             raise
         release_startup_memory()
         gc.freeze()
+        loop.call_later(_SETTLED, release_startup_memory)
         self._spawn(self._report())
         notify("READY=1\nSTATUS=running")
         _log.info("genii %s runs %s (pid %d)", supervisor.status().version, self._settings.path, os.getpid())

@@ -9,6 +9,10 @@ from __future__ import annotations
 import os
 import select
 
+TYPE_CHECKING = False  # typing itself is not worth its import here
+if TYPE_CHECKING:
+    from genii.supervise.rotation import Chunk
+
 __all__ = ["Console"]
 
 _COLORS = (36, 33, 32, 35, 34, 96, 93, 92, 95, 94)
@@ -47,7 +51,7 @@ class Console:
                 code = _COLORS[number % len(_COLORS)]
                 self._prefixes[known] = (f"\x1b[{code}m{text}\x1b[0m" if self._color else text).encode()
 
-    def show(self, name: str, chunk: bytearray, length: int) -> None:
+    def show(self, name: str, chunk: Chunk, length: int) -> None:
         """Show the whole lines in ``chunk[:length]``; the rest waits for its end (not longer than 64 KiB)."""
         partial = self._partial.setdefault(name, bytearray())
         partial += chunk[:length]

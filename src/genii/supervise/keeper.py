@@ -24,14 +24,15 @@ then ``("end",)``.
 
 from __future__ import annotations
 
+import _signal  # the module signal would bring enum and half a MiB
 import _socket
 import array
 import errno
 import fcntl
 import marshal
+import mmap
 import os
 import select
-import signal
 import sys
 import time
 
@@ -44,6 +45,8 @@ from genii.supervise.logfile import LogFile
 TYPE_CHECKING = False  # typing itself is not worth its import here
 if TYPE_CHECKING:
     from typing import Any
+
+    from genii.supervise.rotation import Chunk
 
 __all__ = ["Keeper", "encode", "main", "receive"]
 
@@ -116,7 +119,8 @@ class Keeper:
         self._by_descriptor: dict[int, _Stream] = {}
         self._logs: dict[str, LogFile] = {}
         self._compressors: dict[int, str] = {}
-        self._buffer = bytearray(_BLOCK)
+        self._buffer = mmap.mmap(-1, _BLOCK)
+        """Read into; unlike a bytearray it takes memory only where it was used, and gives it back."""
         self._epoll = select.epoll()
         self._epoll.register(link.fileno(), select.EPOLLIN)
         self._ended = False
@@ -133,7 +137,7 @@ class Keeper:
             self._console.finish()
 
     def _pause(self) -> float:
-        """Seconds until something has to be tried again; -1: nothing has."""
+        """Return the seconds until something has to be tried again; -1: nothing has."""
         if any(log.problem for log in self._logs.values()):
             return 1.0
         if self._compressors:
@@ -176,7 +180,7 @@ class Keeper:
         self._deliver(stream, self._buffer, length)
         return length
 
-    def _deliver(self, stream: _Stream, chunk: bytearray, length: int) -> None:
+    def _deliver(self, stream: _Stream, chunk: Chunk, length: int) -> None:
         if stream.expected:
             self._tell(("data", stream.key, bytes(chunk[:length])))
         if self._console:
@@ -375,7 +379,7 @@ def _gzip(path: str) -> None:
     os.unlink(temporary)
 
 
-def _whole_lines(held: bytearray, chunk: bytearray, length: int) -> tuple[bytearray, int]:
+def _whole_lines(held: bytearray, chunk: Chunk, length: int) -> tuple[Chunk, int]:
     """Return the whole lines of what was held back and the new chunk; hold back the rest (up to 64 KiB)."""
     held += chunk[:length]
     end = held.rfind(b"\n") + 1 or (len(held) if len(held) > _SMALL_PIPE else 0)
@@ -402,8 +406,8 @@ def _same_user(client: _socket.socket) -> bool:
 def main(descriptor: int) -> None:
     """Run a keeper on its link; ignore the signals that are meant for the supervisor."""
     os.setsid()
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE):
-        signal.signal(number, signal.SIG_IGN)
+    for number in (_signal.SIGINT, _signal.SIGTERM, _signal.SIGHUP, _signal.SIGPIPE):
+        _signal.signal(number, _signal.SIG_IGN)
     Keeper(_socket.socket(fileno=descriptor)).run()
 
 

@@ -7,6 +7,10 @@ import time
 
 from genii.supervise.rotation import backup_names, next_boundary, split
 
+TYPE_CHECKING = False  # typing itself is not worth its import here
+if TYPE_CHECKING:
+    from genii.supervise.rotation import Chunk
+
 __all__ = ["LogFile"]
 
 _LOOK_AGAIN = 1.0
@@ -47,7 +51,7 @@ class LogFile:
         self._unreported = 0
         self._resumes_in_line = False
 
-    def append(self, chunk: bytearray, length: int, now: float) -> None:
+    def append(self, chunk: Chunk, length: int, now: float) -> None:
         """Write the first ``length`` bytes at ``now`` (monotonic); what can't be is kept, or counted as lost."""
         if self.problem and not self.retry(now):
             self._keep(chunk, 0, length)
@@ -66,7 +70,7 @@ class LogFile:
         if start < length:
             self._keep(chunk, start, length)
 
-    def _write(self, chunk: bytearray, start: int, end: int, now: float) -> int:
+    def _write(self, chunk: Chunk, start: int, end: int, now: float) -> int:
         """Write ``chunk[start:end]``; return how far it came. A failure is noted in ``problem``."""
         with memoryview(chunk) as view:
             try:
@@ -83,7 +87,7 @@ class LogFile:
         self.problem = f"{self.path}: {error.strerror}"
         self._looked = now
 
-    def _keep(self, chunk: bytearray, start: int, length: int) -> None:
+    def _keep(self, chunk: Chunk, start: int, length: int) -> None:
         """Keep what fits into the backlog and count the rest, from a line's end where there is one."""
         room = _BACKLOG - len(self._backlog)
         if not self._unreported and length - start <= room:
@@ -117,7 +121,7 @@ class LogFile:
                 self._unreported = 0
         return not self.problem
 
-    def _skip_broken_line(self, chunk: bytearray, length: int) -> int:
+    def _skip_broken_line(self, chunk: Chunk, length: int) -> int:
         """Leave out the rest of a line whose beginning was lost; return where the next one begins."""
         end = chunk.find(b"\n", 0, length) + 1 or length
         self._resumes_in_line = chunk[end - 1] != 10

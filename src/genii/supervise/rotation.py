@@ -5,13 +5,21 @@ Runs in the keeper: imports nothing.
 
 from __future__ import annotations
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import mmap
+    from typing import TypeAlias
+
+    Chunk: TypeAlias = bytes | bytearray | mmap.mmap
+    """Bytes that can be searched and cut."""
+
 __all__ = ["LONGEST_LINE", "backup_names", "next_boundary", "split"]
 
 LONGEST_LINE = 1 << 20
 """Bytes that a file may exceed its size by so that a line is not cut; a longer line is."""
 
 
-def split(chunk: bytearray | bytes, length: int, size: int, limit: int, *, at_line_start: bool) -> tuple[int, bool]:
+def split(chunk: Chunk, length: int, size: int, limit: int, *, at_line_start: bool) -> tuple[int, bool]:
     """Return (how many bytes of ``chunk`` go to the current file, whether it is rotated after them).
 
     ``size`` is that of the current file, ``limit`` the size at which it is rotated (0: never), ``at_line_start``
