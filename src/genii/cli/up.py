@@ -33,7 +33,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Become the supervisor, or start one and wait for it; return the exit code."""
-    from genii.config.load import find
+    from genii.config.find import find
 
     config = getattr(options, "config", None) or find(os.getcwd(), os.environ)
     if options.detach and options.exit_on_fatal:

@@ -84,11 +84,12 @@ def receive(link: _socket.socket) -> tuple[tuple[Any, ...], list[int]] | None:
 
 def send(link: _socket.socket, message: tuple[Any, ...], descriptor: int = -1) -> None:
     """Send a message, with a descriptor where one is given."""
-    data = memoryview(encode(message))
+    data = encode(message)
     if descriptor >= 0:
         rights = [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, array.array("i", [descriptor]).tobytes())]
-        data = data[link.sendmsg([data[:4]], rights) :]
-    link.sendall(data)
+        data = data[link.sendmsg([data], rights) :]
+    if data:
+        link.sendall(data)
 
 
 class _Stream:
@@ -118,6 +119,9 @@ class Keeper:
         self._streams: dict[str, _Stream] = {}
         self._by_descriptor: dict[int, _Stream] = {}
         self._logs: dict[str, LogFile] = {}
+        self._users: dict[str, set[str]] = {}
+        """Path of a log -> keys of its streams."""
+        self._failing: set[LogFile] = set()
         self._compressors: dict[int, str] = {}
         self._buffer = mmap.mmap(-1, _BLOCK)
         """Read into; unlike a bytearray it takes memory only where it was used, and gives it back."""
@@ -138,7 +142,7 @@ class Keeper:
 
     def _pause(self) -> float:
         """Return the seconds until something has to be tried again; -1: nothing has."""
-        if any(log.problem for log in self._logs.values()):
+        if self._failing:
             return 1.0
         if self._compressors:
             return 0.2
@@ -156,12 +160,10 @@ class Keeper:
 
     def _tend(self) -> None:
         """Look after what needs more than one go: full disks, compression, a slow terminal."""
-        now = time.monotonic()
-        for log in self._logs.values():
-            if log.problem and log.retry(now):
+        for log in list(self._failing):
+            if log.retry(time.monotonic()):
+                self._failing.discard(log)
                 self._tell(("recovered", log.path, log.lost))
-            while log.rotated:
-                self._compress(log.rotated.pop())
         if self._compressors:
             self._finish_compression()
         if self._console and self._console.waiting:
@@ -192,10 +194,19 @@ class Keeper:
             chunk, length = _whole_lines(stream.held, chunk, length)
             if not length:
                 return
-        had_problem = log.problem
         log.append(chunk, length, time.monotonic())
-        if log.problem and not had_problem:
+        self._look_after(stream, log)
+
+    def _look_after(self, stream: _Stream, log: LogFile) -> None:
+        """Take note of what an append may have brought: a full disk, a backup to compress."""
+        if log.problem and log not in self._failing:
+            self._failing.add(log)
             self._tell(("problem", stream.key, log.problem))
+        elif not log.problem and log in self._failing:
+            self._failing.discard(log)
+            self._tell(("recovered", log.path, log.lost))
+        while log.rotated:
+            self._compress(log.rotated.pop())
 
     def _tell(self, message: tuple[Any, ...]) -> None:
         if self._link:
@@ -243,25 +254,28 @@ class Keeper:
 
     def _on_log(self, key: str, log: tuple[Any, ...] | None) -> None:
         stream = self._streams[key]
-        old = stream.log
-        if log is None:
-            stream.log = None
-        elif log[0] in self._logs:
-            stream.log = self._logs[log[0]]
-            stream.log.size_limit, stream.log.backups, stream.log.every, stream.log.compress = log[1:]
-        else:
-            stream.log = self._logs[log[0]] = LogFile(*log)
+        old, stream.log = stream.log, None
+        if log is not None:
+            found = self._logs.get(log[0])
+            if found is None:
+                found = self._logs[log[0]] = LogFile(*log)
+            found.size_limit, found.backups, found.every, found.compress = log[1:]
+            stream.log = found
+            users = self._users.setdefault(log[0], set())
+            users.add(key)
+            for user in users:
+                self._streams[user].shared = len(users) > 1
         if old is not None and old is not stream.log:
-            self._release(old)
-        if stream.log is not None:
-            sharing = [other for other in self._streams.values() if other.log is stream.log]
-            for other in sharing:
-                other.shared = len(sharing) > 1
+            self._release(old, key)
 
-    def _release(self, log: LogFile) -> None:
-        if not any(stream.log is log for stream in self._streams.values()):
+    def _release(self, log: LogFile, key: str) -> None:
+        """Close a log when the last of its streams is gone."""
+        users = self._users[log.path]
+        users.discard(key)
+        if not users:
             log.close()
-            self._logs.pop(log.path, None)
+            self._failing.discard(log)
+            del self._logs[log.path], self._users[log.path]
 
     def _on_drop(self, key: str) -> None:
         stream = self._streams.get(key)
@@ -278,16 +292,17 @@ class Keeper:
         del self._by_descriptor[stream.descriptor]
         del self._streams[stream.key]
         if stream.log is not None:
-            self._release(stream.log)
+            self._release(stream.log, stream.key)
 
     def _on_expect(self, key: str, expected: bool) -> None:
         if key in self._streams:
             self._streams[key].expected = expected
 
     def _on_rotate(self, key: str) -> None:
-        log = self._streams[key].log if key in self._streams else None
-        if log is not None:
-            log.rotate(time.monotonic())
+        stream = self._streams.get(key)
+        if stream is not None and stream.log is not None:
+            stream.log.rotate(time.monotonic())
+            self._look_after(stream, stream.log)
 
     def _on_clear(self, key: str) -> None:
         log = self._streams[key].log if key in self._streams else None

@@ -183,11 +183,22 @@ class Process:
         self.started_at = time.time()
         self.healthy = self.busy = None
         self.note = ""
-        self.started_digest = digest(self.template)
-        services.recorder.write(
-            "process", self.name, pid, start_time(pid), self.started_digest, self.started_at, self.life.restarts
-        )
+        # The intent is enough to find it again should we die before this is written: starts come first.
+        services.loop.call_soon(self._record, pid)
         self.handle(Spawned(pid))
+
+    def _record(self, pid: int) -> None:
+        """Write down what a later supervisor needs to know this process by."""
+        self.started_digest = digest(self.template)
+        try:
+            started = start_time(pid)
+        except ProcessLookupError:
+            return
+        self.services.recorder.write(
+            "process", self.name, pid, started, self.started_digest, self.started_at, self.life.restarts
+        )
+        if self.running:
+            self.services.recorder.write("running", self.name)
 
     def _watch(self, pid: int) -> None:
         self._pidfd = os.pidfd_open(pid)
