@@ -246,16 +246,46 @@ def test_hundreds_of_half_requests_do_not_keep_others_out() -> None:
     asyncio.run(main())
 
 
-def test_connections_beyond_the_limit_are_told_so() -> None:
+def test_who_only_sits_there_makes_room_for_who_asks() -> None:
     async def main() -> None:
-        async with serving(hello, Limits(connections=2)) as (server, connect):
-            first, second = await connect(), await connect()
-            for client in (first, second):
+        async with serving(hello, Limits(connections=10)) as (server, connect):
+            sitting = [await connect() for _ in range(10)]
+            for client in sitting[:5]:
+                client.send("GET / HTTP/1.1\r\nHo")
+            for client in sitting[5:]:
                 client.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
                 assert (await client.answer())[0] == 200
+            for _ in range(8):
+                client = await connect()
+                client.send("GET /asked HTTP/1.1\r\nHost: x\r\n\r\n")
+                assert (await client.answer())[2] == b"GET /asked "
+            assert (await sitting[0].answer())[0] == 503
+            assert await sitting[5].rest() == b""
+            assert server.statistics().refused == 0
+
+    asyncio.run(main())
+
+
+def test_connections_beyond_the_limit_are_told_so_when_all_others_are_at_work() -> None:
+    async def main() -> None:
+        gate, begun = asyncio.Event(), asyncio.Semaphore(0)
+
+        async def slow(request: Request) -> Response:
+            begun.release()
+            await gate.wait()
+            return Response.text("done")
+
+        async with serving(slow, Limits(connections=2)) as (server, connect):
+            working = [await connect(), await connect()]
+            for client in working:
+                client.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+                async with asyncio.timeout(PATIENCE):
+                    await begun.acquire()
             third = await connect()
             assert (await third.answer())[0] == 503
             assert server.statistics().refused == 1
+            gate.set()
+            assert [(await client.answer())[2] for client in working] == [b"done", b"done"]
 
     asyncio.run(main())
 

@@ -142,8 +142,11 @@ class Client:
             if head.status != 200:
                 raise error_from_json(head.status, b"".join(pieces))
             reader = EventReader()
-            for piece in pieces:
-                yield reader.feed(piece)
+            try:
+                for piece in pieces:
+                    yield reader.feed(piece)
+            except PeerError as error:
+                raise NotRunning(f"the supervisor at {self.address} is gone: {error}") from error
 
     def _send(
         self, method: str, path: str, body: bytes | None, timeout: float | None

@@ -27,7 +27,8 @@ def verify(stored: str, given: str) -> bool:
     Raises:
         ValueError: ``stored`` is a hash that is not well formed.
     """
-    from hmac import compare_digest
+    # What hmac.compare_digest is; hmac would load OpenSSL (4 MiB), which plain passwords don't need.
+    from _operator import _compare_digest as compare_digest
 
     raw = given.encode("utf-8", "surrogateescape")
     if stored.startswith("scrypt$"):

@@ -67,7 +67,8 @@ class Server:
         self.failure = failure or _plain_failure
         self.closing = False
         self.accepted = self.requests = self.failures = self.refused = 0
-        self.open: set[_Connection] = set()
+        self.open: dict[_Connection, None] = {}
+        """The connections, oldest first."""
         self._listeners: list[asyncio.Server] = []
         self._emptied: asyncio.Event | None = None
         self._date = (0, "")
@@ -107,9 +108,16 @@ class Server:
             self._date = (now, http_date(now))
         return self._date[1]
 
+    def make_room(self, newest: _Connection) -> bool:
+        """Send the oldest connection away that asks nothing just now; say whether there was one."""
+        idle = next((connection for connection in self.open if connection.yields and connection is not newest), None)
+        if idle is not None:
+            idle.leave()
+        return idle is not None
+
     def forget(self, connection: _Connection) -> None:
         """Take note that a connection has ended."""
-        self.open.discard(connection)
+        self.open.pop(connection, None)
         if self._emptied is not None and not self.open:
             self._emptied.set()
 
@@ -163,12 +171,12 @@ class _Connection(asyncio.Protocol):
         self._transport = cast("asyncio.Transport", transport)
         self._reader = Reader(server.limits, _identify(self._transport))
         server.accepted += 1
-        server.open.add(self)
+        server.open[self] = None
         if server.closing or len(server.open) > 2 * server.limits.connections:
             self._cut()
-        elif len(server.open) > server.limits.connections:
+        elif len(server.open) > server.limits.connections and not server.make_room(self):
             server.refused += 1
-            self._refuse(HttpError(503, "too many connections", headers={"Retry-After": "1"}))
+            self._refuse(_crowded())
         else:
             self._await(server.limits.head_time)
 
@@ -215,11 +223,24 @@ class _Connection(asyncio.Protocol):
 
     # ------------------------------------------------------------------ what the server calls
 
+    @property
+    def yields(self) -> bool:
+        """Say whether nobody waits for an answer here, so that the place may go to somebody else."""
+        return self._task is None and self._writable is None and not self._ended
+
+    def leave(self) -> None:
+        """Make room for another; a client that has begun to ask is told why."""
+        if self._reader.phase is Phase.IDLE:
+            self._ended = True
+            self._transport.close()
+        else:
+            self._refuse(_crowded())
+
     def drain(self) -> None:
         """End when the request in hand is answered; at once when there is none, or it is an endless stream."""
         if self._endless and self._task is not None:
             self._task.cancel()
-        elif self._task is None and self._writable is None and not self._ended:
+        elif self.yields:
             self._transport.close()
 
     def cut(self) -> asyncio.Task[None] | None:
@@ -436,6 +457,10 @@ class _Connection(asyncio.Protocol):
     def _cut(self) -> None:
         self._ended = True
         self._transport.abort()
+
+
+def _crowded() -> HttpError:
+    return HttpError(503, "too many connections", headers={"Retry-After": "1"})
 
 
 def _identify(transport: asyncio.Transport) -> Peer:

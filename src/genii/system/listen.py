@@ -31,7 +31,9 @@ def listen(text: str, *, mode: int = 0o600) -> list[socket.socket]:
 def listen_tcp(host: str, port: int, *, backlog: int = _BACKLOG) -> list[socket.socket]:
     """Listen at every address that ``host`` has; port 0 takes the same free port for each of them."""
     family = socket.AF_UNSPEC if host else socket.AF_INET
-    found = socket.getaddrinfo(host or None, port, family, socket.SOCK_STREAM, 0, socket.AI_PASSIVE)
+    # As bytes: the codec for names in other scripts would stay in memory with all its tables.
+    name = host.encode("ascii") if host.isascii() else host
+    found = socket.getaddrinfo(name or None, port, family, socket.SOCK_STREAM, 0, socket.AI_PASSIVE)
     listeners: list[socket.socket] = []
     try:
         for kind, _, _, _, where in dict.fromkeys(found):
