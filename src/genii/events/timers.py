@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import math
-import random
 from typing import TYPE_CHECKING, Protocol
 
 from genii.events.ticks import Tick, Ticks
@@ -149,7 +148,7 @@ class CronTimer:
         """Begin to keep time on the running loop."""
         self._runner, self._clock = runner, clock
         self._running = 0
-        self._obey(self.schedule.begin(clock.time(), last_run=last_run, chance=random.random()))  # noqa: S311
+        self._obey(self.schedule.begin(clock.time(), last_run=last_run, chance=self._chance()))
 
     def cancel(self) -> None:
         """Fire no more; a handler that runs goes on."""
@@ -161,8 +160,15 @@ class CronTimer:
     def check(self) -> None:
         """Look at the calendar: the time has come, the clock was set, or a run has ended."""
         if self._runner is not None:
-            chance = random.random()  # noqa: S311 -- jitter is no secret
-            self._obey(self.schedule.check(self._clock.time(), running=self._running, chance=chance))
+            self._obey(self.schedule.check(self._clock.time(), running=self._running, chance=self._chance()))
+
+    def _chance(self) -> float:
+        """Draw a number for the jitter, if there is any: the module for it is 0.5 MiB."""
+        if not self.schedule.jitter:
+            return 0.5
+        import random
+
+        return random.random()  # noqa: S311 -- no secret
 
     def _obey(self, decision: Decision) -> None:
         runner = self._runner
