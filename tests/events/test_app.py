@@ -52,7 +52,8 @@ def test_every_beats_without_drift() -> None:
 
 
 def test_a_sync_handler_runs_in_a_thread_and_an_inline_one_in_the_loop() -> None:
-    app, threads = genii.App(), {}
+    app = genii.App()
+    threads: dict[str, threading.Thread] = {}
     app.after(1, lambda: threads.setdefault("thread", threading.current_thread()))
     app.after(1, lambda: threads.setdefault("inline", threading.current_thread()), inline=True)
     VirtualTime().run_app(app, 2)
@@ -116,7 +117,8 @@ def test_cron_runs_by_the_calendar() -> None:
     app.cron("13:00", lambda: runs.append(("daily", 3600.0)), timezone="Europe/London")
     time.run_app(app, 631)
     assert sorted(runs) == [
-        ("daily", 3600.0), ("fields", 0.0), ("fields", 600.0), ("interval", 0.0), ("interval", 300.0), ("interval", 600.0)
+        ("daily", 3600.0), ("fields", 0.0), ("fields", 600.0),
+        ("interval", 0.0), ("interval", 300.0), ("interval", 600.0),
     ]  # fmt: skip
 
 
@@ -193,7 +195,12 @@ def test_a_handler_that_blocks_holds_up_nobody() -> None:
 
 def test_what_does_not_end_in_time_is_left_behind(caplog: pytest.LogCaptureFixture) -> None:
     app, release = genii.App(stop_timeout=0.05), threading.Event()
-    app.after(0, lambda: app.stop() or release.wait())
+
+    @app.after(0)
+    def block() -> None:
+        app.stop()
+        release.wait()
+
     assert app.run() == 1
     assert "did not end within 0.05 s" in caplog.text
     release.set()
@@ -328,7 +335,7 @@ def test_runs_inside_a_loop_that_runs_already() -> None:
         app = genii.App()
         app.after(0, lambda: app.stop(3))
         assert await app.serve() == 3
-        with pytest.raises(UsageError, match="await app.serve"):
+        with pytest.raises(UsageError, match=r"await app\.serve"):
             app.run()
 
     run(main)
@@ -350,7 +357,8 @@ def test_an_app_runs_once_at_a_time_and_again_later() -> None:
 
 
 def test_a_changed_file_calls_its_handler(tmp_path: Path) -> None:
-    app, seen = genii.App(), []
+    app = genii.App()
+    seen: list[tuple[str, str]] = []
 
     @app.watch(tmp_path, only=["*.txt"])
     def changed(changes: Batch) -> None:
@@ -394,7 +402,12 @@ def test_the_end_of_a_child_is_told_with_its_status(code: str, status: int) -> N
 def test_a_child_by_its_number_is_waited_for() -> None:
     app, seen = genii.App(), []
     pid = os.posix_spawn(sys.executable, [sys.executable, "-c", "raise SystemExit(4)"], {})
-    app.child(pid, lambda status: seen.append(status) or app.stop())
+
+    @app.child(pid)
+    def ended(status: int) -> None:
+        seen.append(status)
+        app.stop()
+
     assert app.run() == 0
     assert seen == [4]
     with pytest.raises(ChildProcessError):
@@ -471,7 +484,7 @@ def test_pages_return_plain_values() -> None:
             return "waited"
 
         async with app:
-            assert await fetch(app, "/text") == (200, any_headers, b"Current Count is 7.")
+            assert (await fetch(app, "/text"))[::2] == (200, b"Current Count is 7.")
             assert (await fetch(app, "/text"))[1]["content-type"] == "text/plain; charset=utf-8"
             assert (await fetch(app, "/bytes"))[2] == b"\x00\x01"
             status, headers, body = await fetch(app, "/json")
@@ -490,16 +503,6 @@ def test_pages_return_plain_values() -> None:
 
 def double(number: int) -> str:
     return str(number * 2)
-
-
-class _Anything:
-    def __eq__(self, other: object) -> bool:
-        return True
-
-    __hash__ = None  # type: ignore[assignment]
-
-
-any_headers = _Anything()
 
 
 def test_health_and_metrics_are_there_on_request(tmp_path: Path) -> None:

@@ -16,8 +16,8 @@ from genii.errors import UsageError
 from genii.events.handlers import Handler, Runner
 from genii.events.signals import Signals
 from genii.events.timers import CronTimer, Delay, Repeater
-from genii.patterns.threads import ThreadPool
 from genii.system.clock import SystemClock
+from genii.system.threads import ThreadPool
 from genii.units import format_signal, parse_signal
 
 if TYPE_CHECKING:
@@ -508,18 +508,8 @@ class _Session:
 
     def begin(self, source: Source) -> None:
         """Start a source that was registered while the app runs."""
-        prepare = getattr(source, "prepare", None)
-
-        async def prepare_and_start() -> None:
-            try:
-                await prepare()
-                source.start(self.runner, self.app.clock)
-            except Exception as error:
-                _log.error("%s can't start: %s", source.handler, error)
-                self._failed(source.handler, error)
-
-        if prepare is not None:
-            self.runner.in_loop(lambda: self.runner.keep(prepare_and_start()))
+        if getattr(source, "prepare", None) is not None:
+            self.runner.in_loop(lambda: self.runner.keep(self._prepare_and_start(source)))
         elif asyncio._get_running_loop() is self.loop:
             source.start(self.runner, self.app.clock)
         else:

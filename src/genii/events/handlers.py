@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
-    from genii.patterns.threads import ThreadPool
+    from genii.system.threads import ThreadPool
 
 __all__ = ["Handler", "Runner", "Statistics"]
 
