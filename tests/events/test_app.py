@@ -102,6 +102,19 @@ def test_a_timer_can_be_cancelled_and_added_while_the_app_runs() -> None:
     assert beats == ["old", "old", "new", "new"]
 
 
+def test_timers_that_have_done_their_work_are_forgotten() -> None:
+    app = genii.App()
+
+    @app.every(1)
+    def spawn() -> None:
+        app.after(0.1, lambda: None)
+        app.every(0.1, lambda: None).cancel()
+
+    counts: list[int] = []
+    VirtualTime().run_app(app, 100.5, then=lambda: counts.append(len(app.handlers())))
+    assert counts == [1]
+
+
 def test_ten_thousand_timers() -> None:
     app, calls = genii.App(), []
     for number in range(10_000):
@@ -438,6 +451,21 @@ def test_a_descriptor_calls_its_handler_until_it_is_read(inline: bool) -> None:
     assert seen == b"hello!"
     ours.close()
     theirs.close()
+
+
+def test_watching_again_in_a_second_run(tmp_path: Path) -> None:
+    app = genii.App()
+    seen: list[str] = []
+
+    @app.watch(tmp_path)
+    def changed(changes: Batch) -> None:
+        seen.extend(os.path.basename(change.path) for change in changes)
+        app.stop()
+
+    app.after(0, lambda: (tmp_path / f"{len(seen)}").write_text("x"))
+    assert app.run() == 0
+    assert app.run() == 0
+    assert seen == ["0", "1"]
 
 
 def test_a_regular_file_is_refused_for_io(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -77,6 +78,31 @@ def test_a_burst_is_kept_in_order() -> None:
         for number in (signal.SIGUSR2, signal.SIGHUP, signal.SIGUSR1):
             os.kill(os.getpid(), number)
         assert signals.take() == [signal.SIGUSR2, signal.SIGHUP, signal.SIGUSR1]
+
+
+@pytest.mark.parametrize("others", [0, 1])
+def test_a_signal_that_another_thread_receives_wakes_the_one_that_waits(others: int) -> None:
+    waiting = threading.Event()
+
+    def send() -> None:
+        waiting.wait(20)
+        signal.pthread_kill(threading.get_ident(), signal.SIGTERM)
+
+    with contextlib.ExitStack() as stack:
+        first = [stack.enter_context(Signals()) for _ in range(others)]
+        signals = Signals()
+        signals.__enter__()
+        for other in first:
+            other.take()
+        stack.close()  # the first has left, and handed on what it had
+        thread = threading.Thread(target=send)
+        thread.start()
+        waiting.set()
+        assert not signals.wait(timeout=20)
+        assert signals.stopped_by == signal.SIGTERM
+        thread.join()
+        signals.__exit__(None, None, None)
+    assert signal.set_wakeup_fd(-1) == -1
 
 
 @pytest.mark.parametrize("name", ["KILL", "STOP", 9])
