@@ -1,8 +1,8 @@
 """One program, one process: a count that grows each second, signals that change it, schedules, a file watch, a page.
 
-    python counter.py
-    curl http://127.0.0.1:9090/
-    kill -USR1 PID; touch files/x
+python counter.py
+curl http://127.0.0.1:9090/
+kill -USR1 PID; touch files/x
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import genii
@@ -18,7 +17,7 @@ import genii
 if TYPE_CHECKING:
     from genii.events.snapshot import Batch
 
-FILES = Path(__file__).parent / "files"
+FILES = os.path.join(os.path.dirname(os.path.abspath(__file__)), "files")
 
 
 class Counter:
@@ -28,7 +27,7 @@ class Counter:
         self.count = 0
 
 
-def make_app(counter: Counter, listen: str = "127.0.0.1:9090", files: Path = FILES) -> genii.App:
+def make_app(counter: Counter, listen: str = "127.0.0.1:9090", files: str = FILES) -> genii.App:
     app = genii.App(listen=listen, health=True, metrics=True)
     app.gauge("current_count", lambda: counter.count)
 
@@ -74,6 +73,6 @@ def make_app(counter: Counter, listen: str = "127.0.0.1:9090", files: Path = FIL
 
 if __name__ == "__main__":
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
-    FILES.mkdir(exist_ok=True)
+    os.makedirs(FILES, exist_ok=True)
     print(f"pid {os.getpid()}", flush=True)
     sys.exit(make_app(Counter()).run())

@@ -7,6 +7,11 @@ from __future__ import annotations
 
 from genii.version import __version__
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # the names below, for type checkers; importing typing would cost more than all the rest
+    from genii.events.app import App as App
+    from genii.events.signals import Signals as Signals
+
 _PUBLIC: dict[str, str] = {
     "App": "genii.events.app",
     "Control": "genii.daemon.control",

@@ -10,14 +10,15 @@ import logging
 import threading
 import time
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal, Protocol, Self, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, overload
 
 from genii.errors import UsageError
 from genii.events.handlers import Handler, Runner
 from genii.events.signals import Signals
+from genii.events.source import Source
 from genii.events.timers import CronTimer, Delay, Repeater
-from genii.patterns.threads import ThreadPool
 from genii.system.clock import SystemClock
+from genii.system.threads import ThreadPool
 from genii.units import format_signal, parse_signal
 
 if TYPE_CHECKING:
@@ -41,18 +42,6 @@ if TYPE_CHECKING:
 __all__ = ["App"]
 
 _log = logging.getLogger("genii.app")
-
-
-class Source(Protocol):
-    """What an app starts and cancels."""
-
-    handler: Handler
-
-    def start(self, runner: Runner, clock: Clock) -> None:
-        """Begin to call the handler."""
-
-    def cancel(self) -> None:
-        """Call it no more."""
 
 
 S = TypeVar("S", bound=Source)
@@ -102,7 +91,7 @@ class App:
         self._on_error = on_error
         self._limits = limits
         self._socket_mode = socket_mode
-        self._sources: list[Source] = []
+        self._sources: dict[Source, None] = {}
         self._signals: dict[signal.Signals, list[Handler]] = {}
         self._start_handlers: list[Handler] = []
         self._stop_handlers: list[Handler] = []
@@ -281,8 +270,9 @@ class App:
         def register(function: F) -> F:
             handlers = self._signals.setdefault(number, [])
             handlers.append(Handler(function, what=f"signal {format_signal(number)}", inline=inline))
-            if self._session is not None and len(handlers) == 1:
-                self._session.catch(number)
+            session = self._session
+            if session is not None and len(handlers) == 1:
+                session.runner.in_loop(lambda: session.catch(number))
             return function
 
         return register if handler is None else register(handler)
@@ -353,7 +343,7 @@ class App:
         return decorate
 
     def _register(self, source: S) -> S:
-        self._sources.append(source)
+        self._sources[source] = None
         if self._session is not None:
             self._session.begin(source)
         return source
@@ -408,13 +398,13 @@ class App:
 
     def clock_was_set(self) -> None:
         """Look at the schedules again; the app does so by itself when the system's clock was set."""
-        for source in self._sources:
+        for source in list(self._sources):
             if isinstance(source, CronTimer):
                 source.check()
 
     def handlers(self) -> list[Handler]:
         """Return all handlers of timers, schedules, files, children, descriptors and signals, with their statistics."""
-        return [source.handler for source in self._sources] + [
+        return [source.handler for source in list(self._sources)] + [
             handler for handlers in self._signals.values() for handler in handlers
         ]
 
@@ -455,7 +445,8 @@ class _Session:
         self._signals: Signals | None = None
         self._clock_watch: ClockWatch | None = None
         self._pool = ThreadPool(app._threads)
-        self.runner = Runner(self.loop, self._pool, self._failed)
+        self._added: set[Source] = set()
+        self.runner = Runner(self.loop, self._pool, self._failed, self._forget)
 
     async def start(self) -> None:
         """Begin with what can fail, so that nothing has happened if it does."""
@@ -464,8 +455,8 @@ class _Session:
         try:
             self._catch_signals()
             await self._open_server()
-            for source in app._sources:
-                await _prepare(source)
+            for source in list(app._sources):
+                await source.prepare()
             for handler in app._start_handlers:
                 await self.runner.call(handler, partial(handler.call, app))
             for source in list(app._sources):
@@ -480,7 +471,7 @@ class _Session:
 
     async def end(self) -> None:
         """Listen to nothing more, let handlers end, run the stop handlers; all within ``stop_timeout``."""
-        for source in self.app._sources:
+        for source in list(self.app._sources):
             source.cancel()
         patience = self.loop.create_task(self._wind_up())
         hurry = self.loop.create_task(self._hurry.wait())
@@ -507,33 +498,43 @@ class _Session:
                 self.status = self.status or 1
 
     def begin(self, source: Source) -> None:
-        """Start a source that was registered while the app runs."""
-        prepare = getattr(source, "prepare", None)
-
-        async def prepare_and_start() -> None:
-            try:
-                await prepare()
-                source.start(self.runner, self.app.clock)
-            except Exception as error:
-                _log.error("%s can't start: %s", source.handler, error)
-                self._failed(source.handler, error)
-
-        if prepare is not None:
-            self.runner.in_loop(lambda: self.runner.keep(prepare_and_start()))
-        elif asyncio._get_running_loop() is self.loop:
-            source.start(self.runner, self.app.clock)
+        """Start a source that was registered while the app runs; it is forgotten when it has done its work."""
+        self._added.add(source)
+        source.expect(self.runner)
+        if type(source).prepare is Source.prepare:
+            self.runner.in_loop(lambda: self._start(source))
         else:
-            self.loop.call_soon_threadsafe(source.start, self.runner, self.app.clock)
-        if isinstance(source, CronTimer) and self._clock_watch is None and isinstance(self.app.clock, SystemClock):
-            self.runner.in_loop(self._watch_clock)
+            self.runner.in_loop(lambda: self.runner.keep(self._prepare_and_start(source)))
 
     async def _prepare_and_start(self, source: Source) -> None:
         try:
-            await _prepare(source)
+            await source.prepare()
+        except Exception as error:
+            self._tell_unstarted(source, error)
+        else:
+            self._start(source)
+
+    def _start(self, source: Source) -> None:
+        source.expect(self.runner)
+        if self.stopped.is_set() or source not in self._added:
+            source.cancel()
+            return
+        try:
             source.start(self.runner, self.app.clock)
         except Exception as error:
-            _log.error("%s can't start: %s", source.handler, error)
-            self._failed(source.handler, error)
+            self._tell_unstarted(source, error)
+        if isinstance(source, CronTimer) and isinstance(self.app.clock, SystemClock):
+            self._watch_clock()
+
+    def _tell_unstarted(self, source: Source, error: Exception) -> None:
+        _log.error("%s can't start: %s", source.handler, error)
+        self._forget(source)
+        self._failed(source.handler, error)
+
+    def _forget(self, source: Source) -> None:
+        if source in self._added:
+            self._added.discard(source)
+            self.app._sources.pop(source, None)
 
     def stop(self, status: int) -> None:
         """Ask for the end."""
@@ -603,7 +604,7 @@ class _Session:
     def _release(self) -> None:
         """Give back what was taken from the process; harmless if half of it was."""
         app = self.app
-        for source in app._sources:
+        for source in list(app._sources):
             source.cancel()
         if self._signals is not None:
             self.loop.remove_reader(self._signals.fileno())
@@ -617,13 +618,6 @@ class _Session:
         if app._pages_made is not None:
             app._pages_made.bind(None)
         app._session = None
-
-
-async def _prepare(source: Source) -> None:
-    """Do what a source has to do before anything else begins, if there is such a thing."""
-    prepare = getattr(source, "prepare", None)
-    if prepare is not None:
-        await prepare()
 
 
 def _address(name: Any) -> str:

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
-    from genii.patterns.threads import ThreadPool
+    from genii.events.source import Source
+    from genii.system.threads import ThreadPool
 
 __all__ = ["Handler", "Runner", "Statistics"]
 
@@ -64,9 +65,14 @@ class Runner:
     """Run handlers for one app, and keep count of those that run."""
 
     def __init__(
-        self, loop: asyncio.AbstractEventLoop, pool: ThreadPool, failed: Callable[[Handler, Exception], None]
+        self,
+        loop: asyncio.AbstractEventLoop,
+        pool: ThreadPool,
+        failed: Callable[[Handler, Exception], None],
+        forget: Callable[[Source], None],
     ) -> None:
         self.loop = loop
+        self.forget = forget
         self._pool = pool
         self._failed = failed
         self._tasks: set[asyncio.Task[Any]] = set()

@@ -8,9 +8,9 @@ other: each passes on what it caught to the one that was there before.
 from __future__ import annotations
 
 import contextlib
-import os
 import select
 import signal
+import socket
 import sys
 import threading
 from collections import deque
@@ -50,14 +50,17 @@ class Signals:
         self._handlers: dict[signal.Signals, list[Handler]] = {number: [] for number in self._stops}
         self._pending: deque[signal.Signals] = deque()
         self._catchers: dict[signal.Signals, _Catcher] = {}
-        self._descriptor = -1
+        self._wake: tuple[socket.socket, socket.socket] | None = None
         self.stopped_by: signal.Signals | None = None
         """The signal that ended it."""
 
     def __enter__(self) -> Self:
         if threading.current_thread() is not threading.main_thread():
             raise UsageError("signals can be caught in the main thread only")
-        self._descriptor = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._wake = socket.socketpair()
+        for end in self._wake:
+            end.setblocking(False)
+        self._claim_wakeup()
         for number in self._handlers:
             self._install(number)
         return self
@@ -67,9 +70,16 @@ class Signals:
     ) -> None:
         for catcher in self._catchers.values():
             catcher.remove()
+        assert self._wake is not None
+        reader, writer = self._wake
+        self._wake = None
+        if (owner := signal.set_wakeup_fd(-1)) not in (-1, writer.fileno()):
+            signal.set_wakeup_fd(owner, warn_on_full_buffer=False)
+        elif (heir := next(filter(None, map(_standing, self._catchers)), None)) is not None:
+            heir._claim_wakeup()
         self._catchers.clear()
-        descriptor, self._descriptor = self._descriptor, -1
-        os.close(descriptor)
+        reader.close()
+        writer.close()
 
     def on(self, name: str | int, handler: F) -> F:
         """Call ``handler`` when the signal has come; several handlers of one signal are called in turn.
@@ -80,18 +90,20 @@ class Signals:
         """
         number = _catchable(name)
         self._handlers.setdefault(number, []).append(handler)
-        if self._descriptor >= 0:
+        if self._wake is not None:
             self._install(number)
         return handler
 
     def fileno(self) -> int:
         """Return a descriptor that is readable when signals wait."""
-        return self._descriptor
+        return -1 if self._wake is None else self._wake[0].fileno()
 
     def take(self) -> list[signal.Signals]:
         """Return the signals that came since the last call, in order, without calling their handlers."""
-        with contextlib.suppress(BlockingIOError):
-            os.eventfd_read(self._descriptor)
+        if self._wake is not None:
+            with contextlib.suppress(BlockingIOError):
+                while self._wake[0].recv(4096):
+                    pass
         taken = []
         while self._pending:
             taken.append(self._pending.popleft())
@@ -101,7 +113,7 @@ class Signals:
         """Wait for signals for up to ``timeout`` seconds and call their handlers; say whether to go on."""
         if self.stopped_by is None:
             poll = select.poll()
-            poll.register(self._descriptor, select.POLLIN)
+            poll.register(self.fileno(), select.POLLIN)
             poll.poll(None if timeout is None else max(0, timeout) * 1000)
             for number in self.take():
                 self._handle(number)
@@ -130,39 +142,56 @@ class Signals:
 
     def _install(self, number: signal.Signals) -> None:
         if number not in self._catchers:
-            self._catchers[number] = _Catcher(number, self._notice)
+            self._catchers[number] = _Catcher(number, self)
+
+    def _claim_wakeup(self) -> None:
+        """Have the interpreter wake us at each signal, if it wakes nobody else yet (as asyncio's loop).
+
+        Without that, a signal that the kernel gives to another thread would not interrupt a main thread that waits.
+        """
+        assert self._wake is not None
+        owner = signal.set_wakeup_fd(self._wake[1].fileno(), warn_on_full_buffer=False)
+        if owner >= 0:
+            signal.set_wakeup_fd(owner, warn_on_full_buffer=False)
 
     def _notice(self, number: signal.Signals) -> None:
         """Run in the signal context: queue, and wake whoever waits."""
         self._pending.append(number)
-        with contextlib.suppress(OSError):  # full: it is readable already
-            os.eventfd_write(self._descriptor, 1)
+        if self._wake is not None:
+            with contextlib.suppress(OSError):  # full: it is readable already
+                self._wake[1].send(b"\0")
 
 
 class _Catcher:
     """What stands in the process's signal table; it may be covered by a later one, which passes on to it."""
 
-    def __init__(self, number: signal.Signals, notice: Callable[[signal.Signals], None]) -> None:
+    def __init__(self, number: signal.Signals, signals: Signals) -> None:
         self._number = number
-        self._notice: Callable[[signal.Signals], None] | None = notice
+        self.signals: Signals | None = signals
         self._earlier: Any = signal.signal(number, self)
         signal.siginterrupt(number, False)
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
-        if self._notice is not None:
-            self._notice(self._number)
+        if self.signals is not None:
+            self.signals._notice(self._number)
         if isinstance(self._earlier, _Catcher):
             self._earlier(number, frame)
 
     def remove(self) -> None:
         """Put back what was there before, unless a later one stands above: that one passes over this."""
-        self._notice = None
+        self.signals = None
         current: object = signal.getsignal(self._number)
         if current is self:
             earlier: Any = self._earlier
-            while isinstance(earlier, _Catcher) and earlier._notice is None:
+            while isinstance(earlier, _Catcher) and earlier.signals is None:
                 earlier = earlier._earlier
             signal.signal(self._number, signal.SIG_DFL if earlier is None else earlier)
+
+
+def _standing(number: signal.Signals) -> Signals | None:
+    """Return who catches a signal now, if it is one of us."""
+    current: object = signal.getsignal(number)
+    return current.signals if isinstance(current, _Catcher) else None
 
 
 def _catchable(name: str | int) -> signal.Signals:

@@ -8,6 +8,7 @@ import os
 from typing import TYPE_CHECKING, Any, Literal
 
 from genii.errors import UsageError
+from genii.events.source import Source
 
 if TYPE_CHECKING:
     import subprocess
@@ -19,11 +20,11 @@ if TYPE_CHECKING:
 __all__ = ["Child", "Descriptor", "FileWatch"]
 
 
-class FileWatch:
+class FileWatch(Source):
     """Call a handler with each batch of changes; what happens while it runs is the next batch."""
 
     def __init__(self, handler: Handler, watcher: Watcher) -> None:
-        self.handler = handler
+        super().__init__(handler)
         self.watcher = watcher
         self._task: asyncio.Task[Any] | None = None
 
@@ -31,12 +32,10 @@ class FileWatch:
         """Look at the files; raises OSError when there is nothing to watch."""
         await self.watcher.start()
 
-    def start(self, runner: Runner, clock: Clock) -> None:  # noqa: ARG002 -- has no need of time
-        """Begin to call the handler."""
+    def _begin(self, runner: Runner, clock: Clock) -> None:  # noqa: ARG002 -- has no need of time
         self._task = runner.keep(self._watch(runner))
 
-    def cancel(self) -> None:
-        """Watch no more."""
+    def _halt(self) -> None:
         if self._task is not None:
             self._task.cancel()
             self._task = None
@@ -50,42 +49,41 @@ class FileWatch:
             await ended.wait()
 
 
-class Child:
+class Child(Source):
     """Call a handler with the exit status of a child process: the code, or -N when signal N ended it (pidfd_open(2)).
 
     The status is None when the process is not a child of this one, or somebody else has waited for it.
     """
 
     def __init__(self, handler: Handler, process: int | subprocess.Popen[Any]) -> None:
-        self.handler = handler
+        super().__init__(handler)
         self._process = process
         self._descriptor = -1
         self._loop: asyncio.AbstractEventLoop
 
-    def start(self, runner: Runner, clock: Clock) -> None:  # noqa: ARG002 -- has no need of time
-        """Begin to wait; raises UsageError when there is no such process."""
+    def _begin(self, runner: Runner, clock: Clock) -> None:  # noqa: ARG002 -- has no need of time
         process = self._process
+        self._loop = runner.loop
         if not isinstance(process, int) and process.returncode is not None:
-            runner.run(self.handler, process.returncode)
+            self._loop.call_soon(self._ended)
             return
         pid = process if isinstance(process, int) else process.pid
         try:
             self._descriptor = os.pidfd_open(pid)
         except (OSError, ValueError, OverflowError) as error:
             raise UsageError(f"{self.handler}: there is no process {pid}: {error}") from None
-        self._loop = runner.loop
-        self._loop.add_reader(self._descriptor, self._ended, runner)
+        self._loop.add_reader(self._descriptor, self._ended)
 
-    def cancel(self) -> None:
-        """Wait no more."""
+    def _halt(self) -> None:
         if self._descriptor >= 0:
             self._loop.remove_reader(self._descriptor)
             os.close(self._descriptor)
             self._descriptor = -1
 
-    def _ended(self, runner: Runner) -> None:
-        self.cancel()
-        runner.run(self.handler, self._status())
+    def _ended(self) -> None:
+        if self._runner is not None:
+            self._runner.run(self.handler, self._status())
+            self.cancel()
 
     def _status(self) -> int | None:
         if not isinstance(self._process, int):
@@ -97,56 +95,49 @@ class Child:
         return None
 
 
-class Descriptor:
+class Descriptor(Source):
     """Call a handler when a descriptor can be read from or written to; again only after the handler has ended."""
 
     def __init__(self, handler: Handler, descriptor: int, mode: Literal["r", "w"]) -> None:
-        self.handler = handler
+        super().__init__(handler)
         self._descriptor = descriptor
         self._mode = mode
-        self._runner: Runner | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
 
-    def start(self, runner: Runner, clock: Clock) -> None:  # noqa: ARG002 -- has no need of time
-        """Begin to listen; raises UsageError for a regular file, which is always ready."""
-        self._runner = runner
+    def _begin(self, runner: Runner, clock: Clock) -> None:  # noqa: ARG002 -- has no need of time
+        self._loop = runner.loop
         try:
             self._listen()
         except (OSError, ValueError) as error:
-            self._runner = None
             raise UsageError(
                 f"{self.handler}: descriptor {self._descriptor} can't be waited for ({error}); "
                 "only pipes, sockets, terminals and the like can"
             ) from None
 
-    def cancel(self) -> None:
-        """Listen no more."""
-        if self._runner is not None:
-            self._ignore()
-            self._runner = None
+    def _halt(self) -> None:
+        if self._loop is None:
+            return
+        if self._mode == "r":
+            self._loop.remove_reader(self._descriptor)
+        else:
+            self._loop.remove_writer(self._descriptor)
 
     def _listen(self) -> None:
-        if self._runner is not None:
-            add = self._runner.loop.add_reader if self._mode == "r" else self._runner.loop.add_writer
-            add(self._descriptor, self._ready)
-
-    def _ignore(self) -> None:
-        assert self._runner is not None
-        loop = self._runner.loop
-        if self._mode == "r":
-            loop.remove_reader(self._descriptor)
-        else:
-            loop.remove_writer(self._descriptor)
+        assert self._loop is not None
+        add = self._loop.add_reader if self._mode == "r" else self._loop.add_writer
+        add(self._descriptor, self._ready)
 
     def _ready(self) -> None:
-        assert self._runner is not None
-        if self.handler.inline:
-            self._runner.run(self.handler, self._descriptor)
+        runner = self._runner
+        if runner is None:
             return
-        self._ignore()
-        self._runner.run(self.handler, self._descriptor, self._resume)
+        if not self.handler.inline:
+            self._halt()
+        runner.run(self.handler, self._descriptor, None if self.handler.inline else self._resume)
 
     def _resume(self) -> None:
-        try:
-            self._listen()
-        except (OSError, ValueError):
-            self._runner = None  # the handler has closed it
+        if self._runner is not None:
+            try:
+                self._listen()
+            except (OSError, ValueError):
+                self.cancel()  # the handler has closed it

@@ -102,6 +102,8 @@ class Watcher:
             tree.close()
             raise
         self._tree = tree
+        self._stirred = asyncio.Event()
+        self._debounce.clear()
         asyncio.get_running_loop().add_reader(tree.fileno(), self._read)
         self._read()
 

@@ -88,7 +88,7 @@ class _Attached:
 
     async def __aexit__(self, *error: object) -> None:
         try:
-            await self._app.__aexit__(*error)
+            await self._app.__aexit__(None, None, None)
         finally:
             self._apps.remove(self._app)
             self._app.clock = self._clock
