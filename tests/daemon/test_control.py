@@ -8,8 +8,10 @@ import select
 import signal
 import subprocess
 import sys
+import tempfile
 import textwrap
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -20,7 +22,6 @@ from genii.system.procfs import read_stat
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can change its user")
 
@@ -409,18 +410,24 @@ def test_folders_and_logs_are_made_for_the_user(script: Script) -> None:
     assert not script.pid_file.exists()
 
 
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """A folder that other users may read, unlike tmp_path."""
+    with tempfile.TemporaryDirectory() as name:
+        os.chmod(name, 0o755)
+        yield Path(name)
+
+
 @needs_root
-def test_another_users_daemon_is_seen_but_not_stopped(script: Script) -> None:
+def test_another_users_daemon_is_seen_but_not_stopped(open_folder: Path) -> None:
+    script = Script(open_folder)
     script.check("start", "Started")
-    script.folder.chmod(0o755)
     # The interpreter's own files may be readable for root alone, so everything is imported before.
     code = (
         "import os, re, sys, time, signal, select, genii, genii.daemon.control, genii.errors, genii.units\n"
-        "del sys.argv[0]; os.setresuid(65534, 65534, 65534)\n"
+        "genii.Control; del sys.argv[0]; os.setresuid(65534, 65534, 65534)\n"
         "exec(compile(open(sys.argv[0]).read(), sys.argv[0], 'exec'))"
     )
-    for parent in list(script.folder.parents)[:2]:
-        parent.chmod(0o755)
 
     def run(command: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
@@ -431,3 +438,4 @@ def test_another_users_daemon_is_seen_but_not_stopped(script: Script) -> None:
     refused = run("stop")
     assert (refused.returncode, "Failed to Stop" in refused.stdout) == (4, True)
     assert not read_stat(script.pid).ended
+    script.check("stop", "Stopped")

@@ -190,7 +190,10 @@ class Channels:
 
     def release_watcher(self) -> None:
         """Tell the watcher that the daemon is on its own now."""
-        os.write(self.leash_writer, b"r")
+        try:
+            os.write(self.leash_writer, b"r")
+        except BrokenPipeError:
+            return  # the daemon has ended by itself, and its watcher with it
 
     def close_parent(self, watcher: int, *, stays: bool) -> None:
         """Let go; a watcher that was not released ends the daemon. Reaps the watcher unless it stays as a monitor."""
@@ -204,11 +207,10 @@ class Channels:
         while os.read(self.watcher_reader, 4096):
             pass
         os.close(self.watcher_reader)
-        if not stays:
-            try:
-                os.waitpid(watcher, 0)
-            except ChildProcessError:
-                return  # this program ignores SIGCHLD, so the kernel has reaped it
+        try:
+            os.waitpid(watcher, os.WNOHANG if stays else 0)
+        except ChildProcessError:
+            return  # this program ignores SIGCHLD, so the kernel has reaped it
 
     def close_writers(self) -> None:
         """Close what belongs to the children."""
@@ -388,7 +390,12 @@ class _Waiting:
                 os.set_blocking(self._channels.daemon_reader, False)
                 for data in _read_all(self._channels.daemon_reader):
                     self._hear_data(self._channels.daemon_reader, data)
-            code, description = describe_end(int(text))
+            self._conclude(*describe_end(int(text)))
+
+    def _conclude(self, code: int, description: str) -> None:
+        """Judge a daemon that has ended: a success only if it was ready before, and ended with exit code 0."""
+        self._read_rest()
+        if self._ready is None or code:
             hint = "" if code else " (if it goes into the background by itself, tell it not to)"
             self._fail(code or 1, f"{description} before it was ready{hint}")
 
@@ -439,9 +446,9 @@ class _Waiting:
         if reader >= 0:
             os.set_blocking(reader, False)
             for data in _read_all(reader):
-                self._output.add(reader, data)
+                self._match(self._output.add(reader, data))
         for follower in self._channels.followed:
-            self._output.add(follower, follower.read())
+            self._match(self._output.add(follower, follower.read()))
 
     def _disk_note(self) -> str:
         full = [follower.path for follower in self._channels.followed if follower.disk_is_full()]
