@@ -11,7 +11,6 @@ starter (LD_PRELOAD), which is what makes close loops long.
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import os
 import resource
 import shutil
@@ -102,11 +101,15 @@ def starters(folder: Path) -> dict[str, list[str]]:
     }
     if shutil.which("start-stop-daemon"):
         found["start-stop-daemon -b -m"] = ["start-stop-daemon", "-S", "-q", "-b", "-m", "-p"]
-    if importlib.util.find_spec("daemon"):
+    if works([sys.executable, "-P", "-c", "import daemon.pidfile"]):  # not this file, which has the same name
         found["python-daemon"] = [sys.executable, script(folder, "python_daemon", PYTHON_DAEMON)]
-    if not subprocess.run(["perl", "-MDaemon::Control", "-e", "1"], capture_output=True, check=False).returncode:
+    if works(["perl", "-MDaemon::Control", "-e", "1"]):
         found["Daemon::Control"] = ["perl", "-e", DAEMON_CONTROL]
     return found
+
+
+def works(words: list[str]) -> bool:
+    return shutil.which(words[0]) is not None and not subprocess.run(words, capture_output=True, check=False).returncode
 
 
 def script(folder: Path, name: str, text: str) -> str:
@@ -157,11 +160,12 @@ def main() -> None:
             subprocess.run(["cc", "-O2", *flags, "-o", folder / source, folder / f"{source}.c"], check=True)
         print(f"| starter | {' | '.join(f'ready / exit ms at {limit}' for limit in options.limits.split(','))} |")
         print("|---|" + "--:|" * len(options.limits.split(",")))
+        installed = starters(folder)
         rows: dict[str, list[str]] = {}
         for limit in map(int, options.limits.split(",")):
             times: dict[str, list[tuple[float, float]]] = {}
             for turn in range(options.runs + 1):
-                for starter, words in starters(folder).items():
+                for starter, words in installed.items():
                     report = folder / "report"
                     line = command_line(starter, words, str(folder / f"{turn}.pid"), str(folder / "probe"), str(report))
                     result = start_once(line, report, limit, str(folder / "fake"))

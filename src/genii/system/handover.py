@@ -396,8 +396,9 @@ class _Waiting:
         """Judge a daemon that has ended: a success only if it was ready before, and ended with exit code 0."""
         self._read_rest()
         if self._ready is None or code:
+            when = "before" if self._ready is None else "as soon as"
             hint = "" if code else " (if it goes into the background by itself, tell it not to)"
-            self._fail(code or 1, f"{description} before it was ready{hint}")
+            self._fail(code or 1, f"{description} {when} it was ready{hint}")
 
     def _look(self) -> None:
         for follower in self._channels.followed:
