@@ -58,11 +58,10 @@ int getrlimit(__rlimit_resource_t what, struct rlimit *limit) {
 }
 int getrlimit64(__rlimit_resource_t what, struct rlimit64 *limit) { return getrlimit(what, (struct rlimit *)limit); }
 long sysconf(int name) {
-    static long (*real)(int);
-    if (name == _SC_OPEN_MAX && getenv("FAKE_NOFILE")) return strtol(getenv("FAKE_NOFILE"), 0, 10);
     extern long __sysconf(int);
-    return __sysconf(name);
+    return name == _SC_OPEN_MAX && getenv("FAKE_NOFILE") ? strtol(getenv("FAKE_NOFILE"), 0, 10) : __sysconf(name);
 }
+int getdtablesize(void) { return sysconf(_SC_OPEN_MAX); }
 """
 
 BARE = """

@@ -7,7 +7,7 @@ import select
 import sys
 
 from genii.system.handover import describe_end, describe_error, exit_code, send
-from genii.system.surroundings import close_descriptors, signal_sets
+from genii.system.surroundings import close_descriptors
 
 TYPE_CHECKING = False  # typing costs more to import than the rest of this module
 if TYPE_CHECKING:
@@ -252,11 +252,9 @@ def _do_nothing(_number: int, _frame: object) -> None:
 
 def _reap_as_usual() -> None:
     """Undo an ignored SIGCHLD, with which the kernel would reap our children."""
-    _, ignored = signal_sets()
-    sigchld = 17
-    if sigchld in ignored:
-        import signal
+    import _signal as signal  # type: ignore[import-not-found]  # as in genii.system.surroundings
 
+    if signal.getsignal(signal.SIGCHLD) == signal.SIG_IGN:
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
 
 
