@@ -7,7 +7,6 @@ daemon itself (``ready``, ``failed``, ``exec``), whose end after ``exec`` says t
 from __future__ import annotations
 
 import os
-import select
 import sys
 import time
 
@@ -306,7 +305,11 @@ class _Waiting:
         self._failure: tuple[int, str] | None = None
         self._already_running = False
         self._deadline = time.monotonic() + expectation.timeout
+        # Late, as in genii.system.watcher: the daemon is under way meanwhile, and does not need it.
+        import select
+
         self._poll = select.poll()
+        self._readable = select.POLLIN
         self._handlers: dict[int, Callable[[int], None]] = {}
         self._is_ready_line = _matcher(expectation.line)
         self._is_fail_line = _matcher(expectation.fail_line)
@@ -346,7 +349,7 @@ class _Waiting:
         return self._expectation.text or "the daemon to start"
 
     def _watch(self, descriptor: int, handler: Callable[[int], None]) -> None:
-        self._poll.register(descriptor, select.POLLIN)
+        self._poll.register(descriptor, self._readable)
         self._handlers[descriptor] = handler
 
     def _unwatch(self, descriptor: int) -> None:
