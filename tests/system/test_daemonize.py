@@ -283,8 +283,16 @@ def test_nothing_is_left_when_the_waiting_parent_is_killed(programs: Programs, n
 
 
 def test_the_pid_file_goes_with_the_daemon(programs: Programs, tmp_path: Path) -> None:
-    for end in ("", "sys.exit(3)", "raise RuntimeError", "os.kill(os.getpid(), signal.SIGTERM)"):
-        facts = programs.facts(f"d = genii.daemonize(wait=True, pid_file='pid'); d.ready(tell()); {end}")
+    os.mkfifo(tmp_path / "fifo")
+    for end in ("pass", "sys.exit(3)", "raise RuntimeError", "os.kill(os.getpid(), signal.SIGTERM)"):
+        code = f"""
+        d = genii.daemonize(wait=True, pid_file='pid', directory=None); d.ready(tell())
+        open('fifo').read()
+        {end}
+        """
+        facts = programs.facts(code)
+        assert (tmp_path / "pid").read_text() == f"{facts['pid']}\n"
+        (tmp_path / "fifo").write_text("end")
         wait_gone(facts["pid"])
         assert not (tmp_path / "pid").exists(), end
 

@@ -7,7 +7,6 @@ daemon itself (``ready``, ``failed``, ``exec``), whose end after ``exec`` says t
 from __future__ import annotations
 
 import os
-import select
 import sys
 import time
 
@@ -190,7 +189,10 @@ class Channels:
 
     def release_watcher(self) -> None:
         """Tell the watcher that the daemon is on its own now."""
-        os.write(self.leash_writer, b"r")
+        try:
+            os.write(self.leash_writer, b"r")
+        except BrokenPipeError:
+            return  # the daemon has ended by itself, and its watcher with it
 
     def close_parent(self, watcher: int, *, stays: bool) -> None:
         """Let go; a watcher that was not released ends the daemon. Reaps the watcher unless it stays as a monitor."""
@@ -204,11 +206,10 @@ class Channels:
         while os.read(self.watcher_reader, 4096):
             pass
         os.close(self.watcher_reader)
-        if not stays:
-            try:
-                os.waitpid(watcher, 0)
-            except ChildProcessError:
-                return  # this program ignores SIGCHLD, so the kernel has reaped it
+        try:
+            os.waitpid(watcher, os.WNOHANG if stays else 0)
+        except ChildProcessError:
+            return  # this program ignores SIGCHLD, so the kernel has reaped it
 
     def close_writers(self) -> None:
         """Close what belongs to the children."""
@@ -304,7 +305,11 @@ class _Waiting:
         self._failure: tuple[int, str] | None = None
         self._already_running = False
         self._deadline = time.monotonic() + expectation.timeout
+        # Late, as in genii.system.watcher: the daemon is under way meanwhile, and does not need it.
+        import select
+
         self._poll = select.poll()
+        self._readable = select.POLLIN
         self._handlers: dict[int, Callable[[int], None]] = {}
         self._is_ready_line = _matcher(expectation.line)
         self._is_fail_line = _matcher(expectation.fail_line)
@@ -344,7 +349,7 @@ class _Waiting:
         return self._expectation.text or "the daemon to start"
 
     def _watch(self, descriptor: int, handler: Callable[[int], None]) -> None:
-        self._poll.register(descriptor, select.POLLIN)
+        self._poll.register(descriptor, self._readable)
         self._handlers[descriptor] = handler
 
     def _unwatch(self, descriptor: int) -> None:
@@ -388,9 +393,15 @@ class _Waiting:
                 os.set_blocking(self._channels.daemon_reader, False)
                 for data in _read_all(self._channels.daemon_reader):
                     self._hear_data(self._channels.daemon_reader, data)
-            code, description = describe_end(int(text))
+            self._conclude(*describe_end(int(text)))
+
+    def _conclude(self, code: int, description: str) -> None:
+        """Judge a daemon that has ended: a success only if it was ready before, and ended with exit code 0."""
+        self._read_rest()
+        if self._ready is None or code:
+            when = "before" if self._ready is None else "as soon as"
             hint = "" if code else " (if it goes into the background by itself, tell it not to)"
-            self._fail(code or 1, f"{description} before it was ready{hint}")
+            self._fail(code or 1, f"{description} {when} it was ready{hint}")
 
     def _look(self) -> None:
         for follower in self._channels.followed:
@@ -439,9 +450,9 @@ class _Waiting:
         if reader >= 0:
             os.set_blocking(reader, False)
             for data in _read_all(reader):
-                self._output.add(reader, data)
+                self._match(self._output.add(reader, data))
         for follower in self._channels.followed:
-            self._output.add(follower, follower.read())
+            self._match(self._output.add(follower, follower.read()))
 
     def _disk_note(self) -> str:
         full = [follower.path for follower in self._channels.followed if follower.disk_is_full()]

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     Stream = str | os.PathLike[str] | int | None
 
-__all__ = ["Surroundings", "close_descriptors", "signal_sets"]
+__all__ = ["Surroundings", "close_descriptors"]
 
 
 class Surroundings:
@@ -133,16 +133,12 @@ class Surroundings:
         return resolve(self.user, self.group, self.groups)
 
     def _set_signals(self) -> None:
-        blocked, ignored = signal_sets()
-        if not (blocked or self.ignore_signals or (self.fresh_signals and ignored)):
-            return
         # The C part of signal: the enums around it cost 3 ms, as much as all the rest of a start.
         import _signal as signal  # type: ignore[import-not-found]  # typeshed leaves it out
 
-        if blocked:
-            signal.pthread_sigmask(signal.SIG_SETMASK, ())
+        signal.pthread_sigmask(signal.SIG_SETMASK, ())
         if self.fresh_signals:
-            for number in ignored:
+            for number in _ignored_signals():
                 if number in signal.valid_signals():
                     signal.signal(number, signal.SIG_DFL)
         if self.ignore_signals:
@@ -196,16 +192,14 @@ def _open_log(path: str, identity: Identity | None) -> int:
     return descriptor
 
 
-def signal_sets() -> tuple[bool, list[int]]:
-    """Return whether any signal is blocked, and which are ignored. See proc_pid_status(5)."""
-    blocked, ignored = 0, 0
+def _ignored_signals() -> list[int]:
+    """Return the signals that are ignored, those too that Python can't tell. See proc_pid_status(5)."""
     with open("/proc/self/status", "rb", buffering=0) as file:
         for line in file.read(8192).splitlines():
-            if line.startswith(b"SigBlk:"):
-                blocked = int(line[7:], 16)
-            elif line.startswith(b"SigIgn:"):
+            if line.startswith(b"SigIgn:"):
                 ignored = int(line[7:], 16)
-    return bool(blocked), [number for number in range(1, 65) if ignored >> number - 1 & 1]
+                return [number for number in range(1, 65) if ignored >> number - 1 & 1]
+    return []
 
 
 def close_descriptors(keep: Iterable[int]) -> None:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-import select
 import sys
 
 from genii.system.handover import describe_end, describe_error, exit_code, send
-from genii.system.surroundings import close_descriptors, signal_sets
+from genii.system.surroundings import close_descriptors
 
 TYPE_CHECKING = False  # typing costs more to import than the rest of this module
 if TYPE_CHECKING:
+    import select
     from typing import NoReturn
 
     from genii.system.handover import Channels
@@ -96,6 +96,7 @@ class Watcher:
 
     def _attend(self, pid: int) -> float:
         """Watch one daemon until its end; returns its lifetime in seconds if it is to be started again."""
+        import select
         import time
 
         started = time.monotonic()
@@ -136,6 +137,7 @@ class Watcher:
 
     def _end(self, pid: int, descriptor: int) -> NoReturn:
         """End a daemon that nobody waits for any more, with its process group."""
+        import select
         import signal
 
         poll = select.poll()
@@ -188,6 +190,8 @@ class Watcher:
             os.chdir("/")
 
     def _register_monitor(self, poll: select.poll) -> None:
+        import select
+
         poll.register(self._signal_reader, select.POLLIN)
         if self._channels.capture_reader >= 0:
             poll.register(self._channels.capture_reader, select.POLLIN)
@@ -210,6 +214,7 @@ class Watcher:
     def _pause(self, attempt: int) -> None:
         """Wait before the daemon is started again; a signal to end ends this process instead."""
         import random
+        import select
 
         from genii.backoff import Backoff
 
@@ -252,11 +257,9 @@ def _do_nothing(_number: int, _frame: object) -> None:
 
 def _reap_as_usual() -> None:
     """Undo an ignored SIGCHLD, with which the kernel would reap our children."""
-    _, ignored = signal_sets()
-    sigchld = 17
-    if sigchld in ignored:
-        import signal
+    import _signal as signal  # type: ignore[import-not-found]  # as in genii.system.surroundings
 
+    if signal.getsignal(signal.SIGCHLD) == signal.SIG_IGN:
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
 
 

@@ -1,4 +1,4 @@
-"""``genii daemonize`` and ``genii nohup`` as processes, through the modules that the command table names."""
+"""``genii daemonize`` and ``genii nohup`` as processes."""
 
 from __future__ import annotations
 
@@ -23,22 +23,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-HARNESS = """
-import argparse, importlib, sys
-module = importlib.import_module('genii.cli.' + sys.argv[1])
-parser = argparse.ArgumentParser(prog='genii ' + sys.argv[1])
-module.configure(parser)
-try:
-    code = module.run(parser.parse_args(sys.argv[2:]))
-except Exception as error:
-    from genii.errors import GeniiError
-    if not isinstance(error, GeniiError): raise
-    print(f'genii: {error}', file=sys.stderr)
-    code = error.exit_code
-if 'asyncio' in sys.modules: sys.exit('asyncio was loaded')
-sys.exit(code)
-"""
-
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can change its user")
 
 
@@ -49,7 +33,7 @@ class Shell:
         self.folder = folder
 
     def words(self, command: str, *arguments: str) -> list[str]:
-        return [sys.executable, "-c", HARNESS, command, *arguments]
+        return [sys.executable, "-m", "genii", command, *arguments]
 
     def daemonize(self, *arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
@@ -366,3 +350,13 @@ def test_nohup_survives_the_end_of_the_terminal_and_keeps_the_output(shell: Shel
     (shell.folder / "fifo").write_text("go on\n")
     wait_gone(pid)
     assert (shell.folder / "nohup.out").read_text() == "survived\n"
+
+
+def test_nothing_heavy_is_loaded_on_the_way(shell: Shell) -> None:
+    code = (
+        "import sys; from genii.cli.main import main; code = main(sys.argv[1:])\n"
+        "print(code, *sorted({'asyncio', 'socket', 'ssl', 'subprocess', 'tempfile', 'msgspec'} & {*sys.modules}))"
+    )
+    words = [sys.executable, "-c", code, "daemonize", "--pid-file", str(shell.folder / "pid"), "--", "sleep", "99"]
+    ended = subprocess.run(words, text=True, capture_output=True, timeout=50)
+    assert (ended.stdout, ended.stderr) == ("0\n", "")
