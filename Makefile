@@ -16,10 +16,10 @@ $(VENV)/.ready: pyproject.toml constraints.txt tools/setup.sh
 	@PYTHON=$(PYTHON) sh tools/setup.sh $(VENV)
 
 demo: setup ## run the demo: programs of every kind under one supervisor (Ctrl-C ends it)
-	@cd examples/demo && PATH="$(CURDIR)/$(BIN):$$PATH" exec $(CURDIR)/$(BIN)/genii up
+	@cd examples/demo && PATH="$(CURDIR)/$(BIN):$$PATH" $(CURDIR)/$(BIN)/genii up; rm -rf .genii
 
 test: setup lint types ## everything: lint, types and all tests
-	$(BIN)/pytest
+	$(BIN)/pytest -n 2 --dist loadgroup
 
 test-fast: setup ## the tests that people run while they work (under two minutes)
 	$(BIN)/pytest -m "not slow and not compat" -n auto

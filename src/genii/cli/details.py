@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING
 
-from genii.cli.status import remark
+from genii.cli.remark import remark
 from genii.cli.terminal import STATE_COLOURS, Paint
 from genii.units import format_duration, format_size
 

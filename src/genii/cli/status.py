@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from genii.cli.action import add_json, print_json
 from genii.cli.connect import connect, explain_unknown
 from genii.cli.parser import add_names
+from genii.cli.remark import remark
 from genii.cli.terminal import STATE_COLOURS, Paint, format_table
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from genii.control.client import Client
     from genii.control.rows import StatusRow
 
-__all__ = ["configure", "exit_code", "remark", "run", "status_lines"]
+__all__ = ["configure", "exit_code", "run", "status_lines"]
 
 _NOT_RUNNING = 3
 _CLEAR = "\x1b[H\x1b[J"
@@ -107,18 +108,3 @@ def _row(status: StatusRow, now: float, paint: Paint) -> tuple[str, ...]:
         str(status["restarts"] or "-"),
         remark(status, now, paint),
     )
-
-
-def remark(status: StatusRow, now: float, paint: Paint) -> str:
-    """Return the last column: why it is so, what it waits for, what it says of itself."""
-    from genii.units import format_duration
-
-    parts = [status["reason"]]
-    if status["healthy"] is False:
-        parts.append(paint("unhealthy", "red"))
-    if status["next_attempt"] > now:
-        parts.append(f"next attempt in {format_duration(status['next_attempt'] - now)}")
-    if status["next_run"] > now:
-        parts.append(f"next run in {format_duration(float(int(status['next_run'] - now)))}")
-    parts += ["busy" if status["busy"] else "", "adopted" if status["adopted"] else "", status["note"]]
-    return ", ".join(part for part in parts if part)

@@ -5,13 +5,13 @@ asyncio is imported only after the configuration is known, because with it comes
 
 from __future__ import annotations
 
-import contextlib
 import os
 import sys
 from typing import TYPE_CHECKING
 
 import msgspec
 
+from genii.control.answer import answer
 from genii.control.loader import decode
 from genii.control.options import Options
 from genii.errors import AlreadyRunning, ConfigError, GeniiError, NotAllowed
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from genii.supervise.model import Settings
 
-__all__ = ["answer", "main"]
+__all__ = ["main"]
 
 
 def main(words: str, path: str, loader: tuple[int, int], keeper: tuple[int, int]) -> int:
@@ -43,16 +43,6 @@ def main(words: str, path: str, loader: tuple[int, int], keeper: tuple[int, int]
     except OSError as error:
         notes = "".join(f" ({note})" for note in getattr(error, "__notes__", ()))
         return answer(options, 1, f"genii: {error}{notes}")
-
-
-def answer(options: Options, status: int, message: str) -> int:
-    """Say what became of the start: to the command that waits for it, or on standard error."""
-    if options.report >= 0:
-        with contextlib.suppress(BrokenPipeError):
-            os.write(options.report, f"{status} {message}".encode())
-    elif message:
-        print(message, file=sys.stderr)
-    return status
 
 
 def _run(options: Options, path: str, loader: tuple[int, int], keeper: tuple[int, int]) -> int:

@@ -1,0 +1,26 @@
+"""Why a process is in its state, in a few words. No I/O."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from genii.cli.terminal import Paint
+    from genii.control.rows import StatusRow
+
+__all__ = ["remark"]
+
+
+def remark(status: StatusRow, now: float, paint: Paint) -> str:
+    """Return the last column: why it is so, what it waits for, what it says of itself."""
+    from genii.units import format_duration
+
+    parts = [status["reason"]]
+    if status["healthy"] is False:
+        parts.append(paint("unhealthy", "red"))
+    if status["next_attempt"] > now:
+        parts.append(f"next attempt in {format_duration(status['next_attempt'] - now)}")
+    if status["next_run"] > now:
+        parts.append(f"next run in {format_duration(float(int(status['next_run'] - now)))}")
+    parts += ["busy" if status["busy"] else "", "adopted" if status["adopted"] else "", status["note"]]
+    return ", ".join(part for part in parts if part)
