@@ -71,7 +71,7 @@ class Daemon:
         """
         if self.pid_file is None:
             return
-        import _signal as signal  # type: ignore[import-not-found]  # as in genii.system.surroundings
+        import _signal as signal  # as in genii.system.surroundings
         import atexit
 
         self.pid_file.keep_from_children()

@@ -134,7 +134,7 @@ class Surroundings:
 
     def _set_signals(self) -> None:
         # The C part of signal: the enums around it cost 3 ms, as much as all the rest of a start.
-        import _signal as signal  # type: ignore[import-not-found]  # typeshed leaves it out
+        import _signal as signal
 
         signal.pthread_sigmask(signal.SIG_SETMASK, ())
         if self.fresh_signals:

@@ -257,7 +257,7 @@ def _do_nothing(_number: int, _frame: object) -> None:
 
 def _reap_as_usual() -> None:
     """Undo an ignored SIGCHLD, with which the kernel would reap our children."""
-    import _signal as signal  # type: ignore[import-not-found]  # as in genii.system.surroundings
+    import _signal as signal  # as in genii.system.surroundings
 
     if signal.getsignal(signal.SIGCHLD) == signal.SIG_IGN:
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
