@@ -23,8 +23,6 @@ GROUPS = ("Run", "Look", "Steer", "Tools")
 COMMANDS: dict[str, Command] = {
     "up": Command("Run", "run what is declared, in the foreground or (-d) as a daemon", "up"),
     "down": Command("Run", "stop everything, then the supervisor", "down"),
-    "daemonize": Command("Run", "run one command as a daemon, and wait until it is ready", "daemonize"),
-    "nohup": Command("Run", "run one command in the background, immune to the terminal's end", "nohup"),
     "status": Command("Look", "what runs, since when, and why something does not", "status"),
     "logs": Command("Look", "what programs print (-f: as it comes)", "logs"),
     "events": Command("Look", "what happened (-f: as it happens)", "events"),
