@@ -7,6 +7,7 @@ import os
 import pty
 import select
 import shlex
+import shutil
 import signal
 import socket
 import subprocess
@@ -321,6 +322,20 @@ def test_a_full_disk_is_named(shell: Shell) -> None:
         assert f"(the disk of {shell.folder / 'log'} is full)" in failed.stderr
     finally:
         subprocess.run(["umount", str(shell.folder)], check=True)
+
+
+@needs_root
+@pytest.mark.skipif(shutil.which("unshare") is None, reason="unshare is not installed")
+def test_as_pid_1_of_a_container_it_becomes_the_command(shell: Shell) -> None:
+    words = shell.words("daemonize", "--pid-file", "pid", "--ready-line", "x", *script("cat pid; echo $$; exit 5"))
+    words.insert(words.index("--"), "--no-chdir")
+    ended = subprocess.run(
+        ["unshare", "--pid", "--fork", "--mount-proc", *words],
+        cwd=shell.folder, text=True, capture_output=True, timeout=50,
+    )  # fmt: skip
+    if "unshare failed" in ended.stderr:
+        pytest.skip(f"no namespaces here: {ended.stderr}")
+    assert (ended.stdout, ended.returncode) == ("1\n1\n", 5)
 
 
 def test_returns_though_the_caller_waits_for_its_pipes_as_ssh_does(shell: Shell) -> None:

@@ -146,7 +146,8 @@ def daemonize(
     takes longer than ``timeout`` seconds, the caller prints reason and output to standard error and exits with the
     daemon's exit code (128+N for signal N, 124 for the timeout); nothing is left running.
 
-    As PID 1 of a container the process stays what it is, because its end would end the container.
+    As PID 1 of a container the process stays what it is, because its end would end the container; output that would
+    be discarded stays the container's.
     Raises ``UsageError`` (unknown user, missing folder) before anything is changed.
     """
     surroundings = Surroundings(
@@ -259,5 +260,6 @@ def _stay(surroundings: Surroundings, pid_file: PidFile | None) -> Daemon:
     if pid_file is not None:
         pid_file.acquire()
         pid_file.write()
+    surroundings.keep_output()  # it is the container's log
     surroundings.apply(keep=() if pid_file is None else (pid_file.fileno(),))
     return Daemon(-1, pid_file)

@@ -79,6 +79,11 @@ class Surroundings:
         """Return where the standard streams go: path or descriptor."""
         return self.stdin, self.stdout, self.stderr
 
+    def keep_output(self) -> None:
+        """Let output that would go nowhere stay where it goes now."""
+        self.stdout = 1 if self.stdout == os.devnull else self.stdout
+        self.stderr = 2 if self.stderr == os.devnull else self.stderr
+
     def check(self) -> None:
         """Refuse what can be known to fail, while there is a user to tell; raises ``UsageError``, ``NotAllowed``."""
         if self.directory is not None and not os.path.isdir(self.directory):
