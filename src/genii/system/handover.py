@@ -446,6 +446,8 @@ class _Waiting:
 
     def _read_rest(self) -> None:
         """Read the last words of the daemon; what its children hold open is not waited for."""
+        if self._channels.notify is not None:
+            self._read_notifications(-1)
         reader = self._channels.capture_reader
         if reader >= 0:
             os.set_blocking(reader, False)
