@@ -163,6 +163,24 @@ def test_an_error_of_a_year_that_is_put_right_leaves_no_trace() -> None:
     assert schedule.check(NOON, running=0).run
 
 
+def test_an_error_of_the_clock_that_is_put_right_repeats_nothing() -> None:
+    schedule = Schedule(parse("* * * * *"))
+    schedule.begin(NOON)
+    assert schedule.check(NOON + 120, running=0).run
+    assert not schedule.check(NOON - 2400, running=0).run
+    decision = schedule.check(NOON + 124, running=0)
+    assert not decision.run
+    assert decision.missed == 0
+    assert schedule.check(NOON + 180, running=0).run
+
+
+def test_the_only_run_before_the_clock_was_set_back_is_not_repeated() -> None:
+    schedule = Schedule(parse("0 9,10 * * *"))
+    schedule.begin(NOON - 3.5 * HOUR)
+    assert schedule.check(NOON - 3 * HOUR, running=0).run
+    assert schedule.check(NOON - 5 * HOUR, running=0).deadline == NOON - 2 * HOUR
+
+
 def test_a_last_run_in_the_future_is_not_repeated_soon() -> None:
     schedule = Schedule(parse("0 12 * * *"), missed="run")
     assert schedule.begin(NOON - HOUR, last_run=NOON).deadline == NOON + 24 * HOUR

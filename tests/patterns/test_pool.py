@@ -7,6 +7,7 @@ import importlib
 import os
 import sys
 import threading
+import types
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -321,18 +322,12 @@ def test_cancellation_kills_processes(tmp_path: Path, work: Any) -> None:
         os.kill(pid, 0)
 
 
-def test_work_that_a_fresh_process_can_not_find_is_told() -> None:
-    outcomes = run(boss_worker(_unimportable, [1], under="processes", workers=1))
+def test_work_that_a_fresh_process_can_not_find_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    module = types.ModuleType("module_that_is_only_here")
+    exec("def work(number): return number", vars(module))
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    outcomes = run(boss_worker(module.work, [1], under="processes", workers=1))
     assert "can't be found in a fresh process" in str(outcomes[0].error)
-
-
-def _unimportable(number: int) -> int:
-    raise AssertionError
-
-
-_unimportable.__qualname__ = "missing"
-_unimportable.__name__ = "missing"
-globals()["missing"] = _unimportable
 
 
 def test_a_result_that_can_not_be_sent_is_told(work: Any) -> None:

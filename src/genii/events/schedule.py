@@ -9,7 +9,8 @@ was stopped, the clock was set forward. However many they are, they make at most
 
 *Set back*: a clock that goes back by less than the distance of two runs repeats nothing; the next run is the one that
 was due anyway. If it goes back further than that, the schedule goes on by the new clock (a job of every minute doesn't
-pause for an hour because the clock was set back by one), but never with a run at once.
+pause for an hour because the clock was set back by one), but never with a run at once; and when the clock is set
+forward again, what ran before is not counted as missed.
 """
 
 from __future__ import annotations
@@ -79,6 +80,7 @@ class Schedule:
         self.jitter = jitter
         self.grace = grace
         self._handled: float | None = None  # the latest time of the calendar that was dealt with
+        self._ran = -math.inf  # the time of the calendar of the last run
         self._due = math.inf
         self._delay = 0.0
         self._queued = 0.0
@@ -98,6 +100,7 @@ class Schedule:
 
         With ``missed="run"`` what was missed since then runs now. ``chance`` is a random number in [0, 1).
         """
+        self._ran = -math.inf if last_run is None else last_run
         self._handled = last_run if last_run is not None and last_run <= now else None
         self._plan(now if self._handled is None else self._handled, chance)
         if last_run is not None and last_run > now:
@@ -109,6 +112,7 @@ class Schedule:
         """Decide at ``now``, with ``running`` runs going on; ``chance`` is a random number in [0, 1)."""
         if self._queued and not running:
             due, self._queued = self._queued, 0.0
+            self._ran = due
             return Decision(run=True, deadline=self.deadline, due=due)
         if self._handled is not None and now < self._handled:
             self._replan_after_step_back(now, chance)
@@ -126,7 +130,10 @@ class Schedule:
         self._plan(max(now, latest), chance)
         if late > self.grace and now - latest > self.grace and self.missed == "skip":
             return Decision(run=False, deadline=self.deadline, missed=count, queued=bool(self._queued))
+        if latest == self._ran or (count > 1 and latest < self._ran):
+            return Decision(run=False, deadline=self.deadline, queued=bool(self._queued))
         if not running or self.overlap == "allow":
+            self._ran = latest
             return Decision(run=True, deadline=self.deadline, due=latest, missed=count - 1, queued=bool(self._queued))
         if self.overlap == "queue" and not self._queued:
             self._queued = latest
@@ -151,7 +158,7 @@ class Schedule:
         """Choose the next time when the clock shows less than it did at a run (see the head of this file)."""
         assert self._handled is not None
         following = self.expression.next_after(self._handled)
-        if self._handled - now < following - self._handled:
+        if self._handled - now < following - self._handled or self.expression.next_after(now) >= self._handled:
             if self._due != following:
                 self._plan(self._handled, chance)
             return
