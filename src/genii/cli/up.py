@@ -19,6 +19,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
     parser.add_argument("names", nargs="*", metavar="NAME", help="start only these programs and what they depend on")
     parser.add_argument("-d", "--detach", action="store_true", help="run as a daemon; return when the programs run")
+    parser.add_argument("-q", "--quiet", action="store_true", help="show no lines of programs; their logs have them")
     parser.add_argument(
         "--no-wait", action="store_true", help="with -d: return when the supervisor runs, not its programs"
     )
@@ -42,6 +43,7 @@ def run(options: argparse.Namespace) -> int:
         "config": os.path.abspath(config),
         "names": options.names,
         "foreground": not options.detach,
+        "show": not options.quiet,
         "color": sys.stdout.isatty() and "NO_COLOR" not in os.environ,
         "exit_on_fatal": options.exit_on_fatal,
         "wait": not options.no_wait,

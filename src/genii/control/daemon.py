@@ -80,7 +80,7 @@ class _Daemon:
         loop = asyncio.get_running_loop()
         self._supervisor = supervisor = Supervisor(self._settings, self._load, self._keeper, loop)
         self._catch_signals(loop)
-        if self._options.foreground:
+        if self._options.foreground and self._options.show:
             supervisor.services.output.show_on(1, color=self._options.color)
         if self._options.exit_on_fatal:
             supervisor.subscribe(self._watch_fatal)

@@ -15,7 +15,9 @@ class Options(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, for
     names: tuple[str, ...] = ()
     """Programs to start; none: those that start by themselves."""
     foreground: bool = True
-    """Whether lines of programs are shown on standard output."""
+    """Whether it stays where it was started: its messages then go to standard error."""
+    show: bool = True
+    """Whether lines of programs are shown on standard output, in the foreground."""
     color: bool = False
     report: int = -1
     """Descriptor on which ``genii up -d`` waits: ``STATUS message`` when the supervisor is up, or why it isn't."""

@@ -54,6 +54,12 @@ LINK = 3
 _BLOCK = 1 << 20
 _MSG_CMSG_CLOEXEC = 0x40000000
 _SMALL_PIPE = 65536
+_AT_ONCE = 0.0005
+"""Seconds between two wake-ups that count as one after the other."""
+_HURRY = 32
+"""So many of those in a row mean that a program writes without a pause."""
+_NAP = 0.0008
+"""Seconds to let its pipe fill then: what a fast writer puts into an enlarged pipe meanwhile."""
 
 
 def encode(message: tuple[Any, ...]) -> bytes:
@@ -95,13 +101,14 @@ def send(link: _socket.socket, message: tuple[Any, ...], descriptor: int = -1) -
 class _Stream:
     """One pipe and where its lines go."""
 
-    __slots__ = ("descriptor", "expected", "held", "key", "log", "name", "shared")
+    __slots__ = ("descriptor", "enlarged", "expected", "held", "key", "log", "name", "shared")
 
     def __init__(self, key: str, name: str, descriptor: int, log: LogFile | None) -> None:
         self.key = key
         self.name = name
         self.descriptor = descriptor
         self.log = log
+        self.enlarged = False
         self.expected = False
         self.shared = False
         self.held = bytearray()
@@ -131,10 +138,18 @@ class Keeper:
 
     def run(self) -> None:
         """Work until told to end, or until the supervisor and all programs are gone."""
+        hurry, woken = 0, 0.0
         while not self._ended and (self._link or self._streams):
             for descriptor, events in self._epoll.poll(self._pause(), 256):
-                self._handle(descriptor, events)
+                self._handle(descriptor, events, busy=hurry >= _HURRY)
             self._tend()
+            now = time.monotonic()
+            hurry = hurry + 1 if now - woken < _AT_ONCE else 0
+            if hurry >= _HURRY:
+                # Woken for every few lines of a busy program, we would spend more on waking than on moving.
+                time.sleep(_NAP)
+                now += _NAP
+            woken = now
         for log in self._logs.values():
             log.close()
         if self._console:
@@ -148,10 +163,14 @@ class Keeper:
             return 0.2
         return 0.05 if self._console and self._console.waiting else -1
 
-    def _handle(self, descriptor: int, events: int) -> None:
+    def _handle(self, descriptor: int, events: int, *, busy: bool) -> None:
         stream = self._by_descriptor.get(descriptor)
         if stream is not None:
-            if not self._drain(stream) and events & select.EPOLLHUP:
+            length = self._drain(stream)
+            if busy and length >= _SMALL_PIPE // 2 and not stream.enlarged:
+                stream.enlarged = True
+                _enlarge(descriptor)
+            if not length and events & select.EPOLLHUP:
                 self._forget(stream)
         elif self._link and descriptor == self._link.fileno():
             self._serve(self._link)
@@ -177,8 +196,6 @@ class Keeper:
             return 0
         if not length:
             return 0
-        if length == _SMALL_PIPE:
-            _enlarge(stream.descriptor)
         self._deliver(stream, self._buffer, length)
         return length
 
