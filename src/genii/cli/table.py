@@ -36,5 +36,7 @@ COMMANDS: dict[str, Command] = {
     "init": Command("Tools", "write a commented genii.toml for this folder", "init"),
     "check": Command("Tools", "check a configuration: file:line:col: what is wrong", "check"),
     "export": Command("Tools", "print the JSON Schema of genii.toml", "export"),
+    "daemonize": Command("Tools", "run any command as a daemon", "daemonize"),
+    "nohup": Command("Tools", "run a command immune to the terminal's hang-up", "nohup"),
     "completion": Command("Tools", "completion of commands and names for bash, zsh or fish", "completion"),
 }
