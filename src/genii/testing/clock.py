@@ -112,6 +112,14 @@ class _VirtualLoop(asyncio.SelectorEventLoop):
         future.add_done_callback(self._thread_done)
         return future
 
+    async def shutdown_default_executor(self, *arguments: Any) -> None:
+        """Join the threads in real time: the time-out that Python 3.12 and later have for it must not jump."""
+        self._threads += 1
+        try:
+            await super().shutdown_default_executor(*arguments)
+        finally:
+            self._threads -= 1
+
     def _thread_done(self, future: asyncio.Future[Any]) -> None:  # noqa: ARG002 -- the signature of a callback
         self._threads -= 1
 
