@@ -62,7 +62,7 @@ _HURRY = 32
 """So many of those in a row mean that a program writes without a pause."""
 _NAP = 0.0003
 """Seconds to let its pipe fill then."""
-_FULL = 64 << 10
+_FULL = 16 << 10
 """Bytes in one go that are worth a wake-up."""
 
 
