@@ -25,12 +25,13 @@ _PIECE = 4096
 class Console:
     """Write lines to a descriptor without ever blocking on it."""
 
-    def __init__(self, descriptor: int, *, color: bool) -> None:
+    def __init__(self, descriptor: int, *, color: bool, names: bool = True) -> None:
         self._descriptor = descriptor
         self._color = color
+        self._names = names
         self._width = 0
         self._prefixes: dict[str, bytes] = {}
-        self._partial: dict[str, bytearray] = {}
+        self._partial: dict[tuple[str, str], bytearray] = {}
         self._waiting = bytearray()
         self._left_out = 0
         self._poll = select.poll()
@@ -43,7 +44,9 @@ class Console:
 
     def add(self, name: str) -> None:
         """Announce a program, so that the names line up."""
-        if name not in self._prefixes:
+        if not self._names:
+            self._prefixes[name] = b""
+        elif name not in self._prefixes:
             self._prefixes[name] = b""
             self._width = max(self._width, len(name))
             for number, known in enumerate(self._prefixes):
@@ -51,9 +54,12 @@ class Console:
                 code = _COLORS[number % len(_COLORS)]
                 self._prefixes[known] = (f"\x1b[{code}m{text}\x1b[0m" if self._color else text).encode()
 
-    def show(self, name: str, chunk: Chunk, length: int) -> None:
-        """Show the whole lines in ``chunk[:length]``; the rest waits for its end (not longer than 64 KiB)."""
-        partial = self._partial.setdefault(name, bytearray())
+    def show(self, key: str, name: str, chunk: Chunk, length: int) -> None:
+        """Show the whole lines in ``chunk[:length]`` of the stream ``key`` of a program.
+
+        The rest waits for its end, but no more than 64 KiB of it.
+        """
+        partial = self._partial.setdefault((key, name), bytearray())
         partial += chunk[:length]
         end = partial.rfind(b"\n") + 1
         if not end and len(partial) > 65536:
@@ -85,9 +91,9 @@ class Console:
 
     def finish(self) -> None:
         """Show what is left of unfinished lines and wait a moment for the reader."""
-        for name, partial in list(self._partial.items()):
+        for (key, name), partial in list(self._partial.items()):
             if partial:
-                self.show(name, bytearray(b"\n"), 1)
+                self.show(key, name, bytearray(b"\n"), 1)
         self.flush()
         while self._waiting and self._poll.poll(500):
             self.flush()

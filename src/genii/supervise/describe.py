@@ -56,9 +56,9 @@ def status(supervisor: Supervisor, process: Process) -> ProcessStatus:
 
 
 def log_path(program: Program, stream: str) -> str:
-    """Return the log file of a stream; that of stdout where stderr is merged into it."""
+    """Return the log file of a stream, that of stdout where stderr is merged into it; empty: it is not kept."""
     log = program.logs.stdout if stream == "stdout" or program.logs.stderr is None else program.logs.stderr
-    return log.path
+    return log.path if log.path.startswith("/") and not log.path.startswith("/dev/") else ""
 
 
 def details(supervisor: Supervisor, process: Process) -> ProcessDetails:

@@ -56,6 +56,8 @@ _BLOCK = 128 << 10
 _LARGE_PIPE = 1 << 20
 _MSG_CMSG_CLOEXEC = 0x40000000
 _SMALL_PIPE = 65536
+_OWN_OUTPUT = {"-": 1, "-2": 2, "/dev/stdout": 1, "/dev/stderr": 2}
+"""Paths that mean genii's own output: written without ever blocking on whoever reads it."""
 _AT_ONCE = 0.0005
 """Seconds between two wake-ups that count as one after the other."""
 _HURRY = 32
@@ -105,13 +107,15 @@ def send(link: _socket.socket, message: tuple[Any, ...], descriptor: int = -1) -
 class _Stream:
     """One pipe and where its lines go."""
 
-    __slots__ = ("descriptor", "enlarged", "expected", "held", "key", "log", "name", "shared")
+    __slots__ = ("descriptor", "enlarged", "expected", "held", "key", "log", "name", "plain", "shared")
 
     def __init__(self, key: str, name: str, descriptor: int, log: LogFile | None) -> None:
         self.key = key
         self.name = name
         self.descriptor = descriptor
         self.log = log
+        self.plain: Console | None = None
+        """Our own standard output or error, where its lines go as they are."""
         self.enlarged = False
         self.expected = False
         self.shared = False
@@ -127,6 +131,7 @@ class Keeper:
         self._listener: _socket.socket | None = None
         self._listen_path = ""
         self._console: Console | None = None
+        self._plain: dict[str, Console] = {}
         self._streams: dict[str, _Stream] = {}
         self._by_descriptor: dict[int, _Stream] = {}
         self._logs: dict[str, LogFile] = {}
@@ -160,8 +165,8 @@ class Keeper:
             woken = now
         for log in self._logs.values():
             log.close()
-        if self._console:
-            self._console.finish()
+        for console in self._consoles():
+            console.finish()
 
     def _pause(self) -> float:
         """Return the seconds until something has to be tried again; -1: nothing has."""
@@ -169,7 +174,10 @@ class Keeper:
             return 1.0
         if self._compressors:
             return 0.2
-        return 0.05 if self._console and self._console.waiting else -1
+        return 0.05 if any(console.waiting for console in self._consoles()) else -1
+
+    def _consoles(self) -> list[Console]:
+        return [self._console, *self._plain.values()] if self._console else list(self._plain.values())
 
     def _handle(self, descriptor: int, events: int, *, busy: bool) -> None:
         stream = self._by_descriptor.get(descriptor)
@@ -194,8 +202,9 @@ class Keeper:
                 self._tell(("recovered", log.path, log.lost))
         if self._compressors:
             self._finish_compression()
-        if self._console and self._console.waiting:
-            self._console.flush()
+        for console in self._consoles():
+            if console.waiting:
+                console.flush()
 
     def _drain(self, stream: _Stream) -> int:
         """Move what is in the pipe, one block at the most; return how much it was."""
@@ -211,8 +220,9 @@ class Keeper:
     def _deliver(self, stream: _Stream, chunk: Chunk, length: int) -> None:
         if stream.expected:
             self._tell(("data", stream.key, bytes(chunk[:length])))
-        if self._console:
-            self._console.show(stream.name, chunk, length)
+        console = stream.plain or self._console
+        if console:
+            console.show(stream.key, stream.name, chunk, length)
         log = stream.log
         if log is None:
             return
@@ -280,8 +290,11 @@ class Keeper:
 
     def _on_log(self, key: str, log: tuple[Any, ...] | None) -> None:
         stream = self._streams[key]
-        old, stream.log = stream.log, None
-        if log is not None:
+        old, stream.log, stream.plain = stream.log, None, None
+        if log is not None and log[0] in _OWN_OUTPUT:
+            stream.plain = self._own_output(log[0])
+            stream.plain.add(stream.name)
+        elif log is not None:
             found = self._logs.get(log[0])
             if found is None:
                 found = self._logs[log[0]] = LogFile(*log)
@@ -293,6 +306,11 @@ class Keeper:
                 self._streams[user].shared = len(users) > 1
         if old is not None and old is not stream.log:
             self._release(old, key)
+
+    def _own_output(self, path: str) -> Console:
+        if path not in self._plain:
+            self._plain[path] = Console(_OWN_OUTPUT[path], color=False, names=False)
+        return self._plain[path]
 
     def _release(self, log: LogFile, key: str) -> None:
         """Close a log when the last of its streams is gone."""
