@@ -127,18 +127,28 @@ class Keeper:
         """Read into; unlike a bytearray it takes memory only where it was used, and gives it back."""
         self._epoll = select.epoll()
         self._epoll.register(link.fileno(), select.EPOLLIN)
+        self._orders = select.poll()
+        self._orders.register(link.fileno(), select.POLLIN)
         self._ended = False
 
     def run(self) -> None:
         """Work until told to end, or until the supervisor and all programs are gone."""
         while not self._ended and (self._link or self._streams):
-            for descriptor, events in self._epoll.poll(self._pause(), 256):
+            ready = self._epoll.poll(self._pause(), 256)
+            if len(ready) > 1:
+                self._obey()
+            for descriptor, events in ready:
                 self._handle(descriptor, events)
             self._tend()
         for log in self._logs.values():
             log.close()
         if self._console:
             self._console.finish()
+
+    def _obey(self) -> None:
+        """Carry out what the supervisor has said so far: it said it before a program that it started said anything."""
+        while self._link and self._orders.poll(0):
+            self._serve(self._link)
 
     def _pause(self) -> float:
         """Return the seconds until something has to be tried again; -1: nothing has."""
@@ -154,7 +164,7 @@ class Keeper:
             if not self._drain(stream) and events & select.EPOLLHUP:
                 self._forget(stream)
         elif self._link and descriptor == self._link.fileno():
-            self._serve(self._link)
+            self._obey()
         elif self._listener and descriptor == self._listener.fileno():
             self._hand_over()
 
