@@ -36,11 +36,11 @@ class Actions:
             if not future.done():
                 future.set_result(None)
 
-    async def _change(self, process: Process) -> None:
-        """Wait until the state of a process changes."""
+    def _change(self, process: Process) -> asyncio.Future[None]:
+        """Return what is done when the state of a process changes, from this very moment on."""
         future = self._supervisor.loop.create_future()
         self._waiting.setdefault(process.name, []).append(future)
-        await future
+        return future
 
     async def start(self, processes: Sequence[Process], *, wait: bool) -> list[ActionResult]:
         """Start processes and what they depend on."""
@@ -74,38 +74,37 @@ class Actions:
         """Wait until a process runs or a start has failed."""
         if already and process.running:
             return ActionResult(name=process.name, ok=True, code="already", message="already running")
-        tried = process.state in (State.STARTING, State.RUNNING)
         while True:
             state, life = process.state, process.life
+            tried = not self._supervisor.ordering.waiting(process)
             if state is State.RUNNING:
                 return ActionResult(name=process.name, ok=True, message="started")
             if state is State.EXITED and tried and life.status in process.template.exit_codes:
                 return ActionResult(name=process.name, ok=True, message=f"done, {life.reason}")
             if tried and state in (State.BACKOFF, State.FATAL, State.EXITED, State.STOPPED):
                 again = "; it will be tried again" if state is State.BACKOFF else ""
-                return ActionResult(name=process.name, ok=False, code="start-failed", message=life.reason + again)
+                message = (life.reason or state.name.lower()) + again
+                return ActionResult(name=process.name, ok=False, code="start-failed", message=message)
             if blocked := self._blocked(process):
                 return ActionResult(name=process.name, ok=False, code="start-failed", message=blocked)
-            tried = tried or state is State.STARTING
             await self._next(process)
-            tried = tried or process.state in (State.STARTING, State.RUNNING, State.FATAL, State.BACKOFF)
 
     async def _next(self, process: Process) -> None:
         """Wait for a change of the process, or of one that it waits for."""
         waits = self._supervisor.ordering.waits_for(process)
         others = [other for name in waits for other in self._supervisor.slots.of(name)]
-        tasks = [asyncio.ensure_future(self._change(each)) for each in (process, *others)]
+        changes = [self._change(each) for each in (process, *others)]
         try:
-            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(changes, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            for task in tasks:
-                task.cancel()
+            for change in changes:
+                change.cancel()
 
     def _blocked(self, process: Process) -> str:
         """Say why a process that waits can't start: what it depends on has failed or was stopped."""
         for name in self._supervisor.ordering.waits_for(process):
             for other in self._supervisor.slots.of(name):
-                waits = self._supervisor.ordering.waits_for(other)
+                waits = self._supervisor.ordering.waiting(other)
                 if other.state in _AT_REST and not waits and not self._supervisor.slots.satisfied(name):
                     return f"waits for {other.name}, which is {other.state.name}: {other.life.reason or 'not started'}"
         return ""
@@ -121,6 +120,8 @@ class Actions:
         for process in processes:
             self._want(process, wanted=False)
         supervisor.ordering.stop([process for process in processes if process.name not in idle])
+        for process in processes:
+            self.changed(process)  # who waits for its start learns that there will be none
         if not wait:
             return [ActionResult(name=process.name, ok=True) for process in processes]
         return await _gather(self._stopped(process, already=process.name in idle) for process in processes)

@@ -83,19 +83,12 @@ class Health:
         if ready.probe.kind is ProbeKind.NOTIFY:
             return  # the message comes through ``Supervisor``
         if ready.probe.kind is ProbeKind.LINE:
-            self._services.loop.call_soon(self._expect_line, process, ready)
+            # Before the process is spawned: it may say it at once.
+            pattern = re.compile(ready.probe.target.encode())
+            for stream in ("/stdout", "/stderr"):
+                self._services.output.expect(process.name + stream, _line_finder(pattern, process.ready))
             return
         self._run(process, self._ask_until_ready(process, ready))
-
-    def _expect_line(self, process: Process, ready: Ready) -> None:
-        """Look for the line in what it prints; called when its streams exist."""
-        if process.state is not State.STARTING:
-            return
-        pattern = re.compile(ready.probe.target.encode())
-        for stream in ("/stdout", "/stderr"):
-            key = process.name + stream
-            if self._services.output.has(key):
-                self._services.output.expect(key, _line_finder(pattern, process.ready))
 
     async def _ask_until_ready(self, process: Process, ready: Ready) -> None:
         await asyncio.sleep(0)  # until it is spawned

@@ -143,6 +143,8 @@ class Keeper:
         """Read into; unlike a bytearray it takes memory only where it was used, and gives it back."""
         self._epoll = select.epoll()
         self._epoll.register(link.fileno(), select.EPOLLIN)
+        self._orders = select.poll()
+        self._orders.register(link.fileno(), select.POLLIN)
         self._ended = False
         self._moved = 0
         """Bytes moved in this go."""
@@ -151,10 +153,12 @@ class Keeper:
         """Work until told to end, or until the supervisor and all programs are gone."""
         hurry, woken = 0, 0.0
         while not self._ended and (self._link or self._streams):
-            events = self._epoll.poll(self._pause(), 256)
+            ready = self._epoll.poll(self._pause(), 256)
             self._moved = 0
-            for descriptor, event in events:
-                self._handle(descriptor, event, busy=hurry >= _HURRY)
+            if len(ready) > 1:
+                self._obey()
+            for descriptor, events in ready:
+                self._handle(descriptor, events, busy=hurry >= _HURRY)
             self._tend()
             now = time.monotonic()
             hurry = hurry + 1 if now - woken < _AT_ONCE else 0
@@ -167,6 +171,11 @@ class Keeper:
             log.close()
         for console in self._consoles():
             console.finish()
+
+    def _obey(self) -> None:
+        """Carry out what the supervisor has said so far: it said it before a program that it started said anything."""
+        while self._link and self._orders.poll(0):
+            self._serve(self._link)
 
     def _pause(self) -> float:
         """Return the seconds until something has to be tried again; -1: nothing has."""
@@ -190,7 +199,7 @@ class Keeper:
             if not length and events & select.EPOLLHUP:
                 self._forget(stream)
         elif self._link and descriptor == self._link.fileno():
-            self._serve(self._link)
+            self._obey()
         elif self._listener and descriptor == self._listener.fileno():
             self._hand_over()
 

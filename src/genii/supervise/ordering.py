@@ -37,6 +37,10 @@ class Ordering:
             return []
         return plan.may_start(process.template, self._slots.satisfied)
 
+    def waiting(self, process: Process) -> bool:
+        """Say whether a wanted start of a process is still to come."""
+        return process.name in self._starts
+
     def start(self, processes: Iterable[Process]) -> None:
         """Start processes, each as soon as what it depends on runs."""
         for process in processes:

@@ -166,6 +166,8 @@ class Output:
         self._streams[key] = (descriptor, name, words)
         self._send(("stream", key, name, words), reading)
         os.close(reading)
+        if key in self._expecting:
+            self._send(("expect", key, True))
         return descriptor
 
     def adopt(self, key: str, name: str, log: tuple[object, ...] | None, reading: int) -> None:
@@ -191,12 +193,12 @@ class Output:
             os.close(known[0])
 
     def expect(self, key: str, receiver: Callable[[bytes], None] | None) -> None:
-        """Call ``receiver`` with the data of a stream from now on; None: no more."""
+        """Call ``receiver`` with the data of a stream (open or yet to be opened) from now on; None: no more."""
         if receiver is None:
             if self._expecting.pop(key, None) is not None and key in self._streams:
                 self._send(("expect", key, False))
             return
-        if key not in self._expecting:
+        if key not in self._expecting and key in self._streams:
             self._send(("expect", key, True))
         self._expecting[key] = receiver
 
