@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from genii.gearman.broker import Batch, Broker, Settings
-from genii.gearman.jobs import Peer, State
+from genii.gearman.job import State
+from genii.gearman.jobs import Peer
 from genii.gearman.protocol import Kind, PacketReader, request
 
 EXAMPLES = int(os.environ.get("GENII_FUZZ", "1"))

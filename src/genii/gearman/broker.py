@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from genii.gearman import commands
-from genii.gearman.jobs import Function, Job, Peer, State
+from genii.gearman.job import Job, State
+from genii.gearman.jobs import Function, Peer
 from genii.gearman.protocol import HEADER, HIGH, LOW, MAX_BODY, MAX_HANDLE, MAX_UNIQUE, NORMAL, REQUEST, RESPONSE, Kind
 from genii.gearman.protocol import response as encode
 from genii.gearman.records import Ended, Submitted, encode_ended, encode_submitted

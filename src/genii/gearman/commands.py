@@ -10,14 +10,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from genii.gearman.jobs import State
+from genii.gearman.job import State
 from genii.gearman.protocol import HIGH, LOW, NORMAL
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from genii.gearman.broker import Broker
-    from genii.gearman.jobs import Job, Peer
+    from genii.gearman.job import Job
+    from genii.gearman.jobs import Peer
 
 __all__ = ["answer"]
 

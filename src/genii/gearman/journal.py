@@ -25,10 +25,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from genii.gearman.broker import Batch, Broker
-    from genii.gearman.jobs import Job
+    from genii.gearman.job import Job
     from genii.gearman.records import Ended, Submitted
 
-__all__ = ["Durability", "Journal"]
+__all__ = ["Durability", "Journal", "Writer"]
 
 Durability = Literal["group", "each", "none"]
 SEGMENT_SIZE = 64 << 20
@@ -84,7 +84,7 @@ class Journal:
         self._work: SimpleQueue[Batch | list[Path] | None] = SimpleQueue()
         self._busy = False
         self._moving: list[Job] = []
-        self._writer = _Writer(directory, segment_size)
+        self._writer = Writer(directory, segment_size)
         self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
 
     # -- start and end --------------------------------------------------------------------------------------------
@@ -219,7 +219,7 @@ class Journal:
         return Result(batch, writer.number, writer.size, None)
 
 
-class _Writer:
+class Writer:
     """Append to the last segment, and begin a new one when it is full."""
 
     def __init__(self, directory: Path, segment_size: int) -> None:
