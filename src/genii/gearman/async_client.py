@@ -181,6 +181,8 @@ class AsyncClient(BaseClient):
         """Have a server send bytes back."""
         question = Question()
         await self._ask(question, request(Kind.ECHO_REQ, data), b"", timeout, "echo")
+        if question.error is not None:
+            raise question.error
         return question.answer[0]
 
     # -- inside ---------------------------------------------------------------------------------------------------

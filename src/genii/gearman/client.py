@@ -365,6 +365,8 @@ class Client(BaseClient):
         question = Question()
         connection = self._ask(question, request(Kind.ECHO_REQ, data), b"", self._deadline(timeout))
         self._wait(connection, question, self._deadline(timeout), "echo")
+        if question.error is not None:
+            raise question.error
         return question.answer[0]
 
     # -- inside ---------------------------------------------------------------------------------------------------
