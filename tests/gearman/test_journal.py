@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 from typing import TYPE_CHECKING
@@ -242,3 +243,28 @@ def test_a_full_disk_refuses_background_jobs_clearly_and_loses_none(small_disk: 
         recovered.finish_one()
     recovered.sync()
     recovered.journal.close()
+
+
+def test_a_failed_sync_refuses_and_what_was_refused_does_not_come_back(
+    bench: Callable[..., Bench], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = bench()
+    one.submit(b"before")
+    one.sync()
+    one.answers()
+    with monkeypatch.context() as broken:
+        broken.setattr(os, "fdatasync", fail)
+        one.submit(b"refused", b"key")
+        one.submit(b"refused", b"key")
+        one.sync()
+    answers = one.answers()
+    assert [kind for kind, _ in answers] == [Kind.ERROR, Kind.ERROR]
+    assert b"Input/output error" in answers[0][1]
+    one.submit(b"after")
+    one.sync()
+    assert one.answers()[0][0] == Kind.JOB_CREATED
+    assert bench().payloads() == [b"before", b"after"]
+
+
+def fail(_: int) -> None:
+    raise OSError(errno.EIO, os.strerror(errno.EIO))

@@ -188,3 +188,19 @@ def test_a_job_that_takes_too_long_fails_at_the_last_attempt(serve: Callable[...
         handle = client.next()[1]
         assert worker.ask(Kind.GRAB_JOB)[0] == Kind.JOB_ASSIGN
         assert client.next() == (Kind.WORK_FAIL, handle)
+
+
+def test_a_mistake_of_ours_ends_one_connection_and_is_logged(
+    serve: Callable[..., ServerThread], caplog: pytest.LogCaptureFixture
+) -> None:
+    server = serve()
+
+    def wrong(*_: object) -> None:
+        raise RuntimeError("a bug")
+
+    server.server.broker._handlers[Kind.ALL_YOURS] = wrong
+    with Wire(server.port) as victim, Wire(server.port) as other:
+        victim.send(Kind.ALL_YOURS)
+        assert victim.socket.recv(1) == b""
+        assert other.ask(Kind.ECHO_REQ, b"unharmed") == (Kind.ECHO_RES, b"unharmed")
+    assert "RuntimeError: a bug" in caplog.text

@@ -44,6 +44,10 @@ class _Connection(asyncio.Protocol):
             self.transport.abort()
             self.connection_lost(error)
 
+    def eof_received(self) -> None:
+        """Take no more requests: the server is about to be gone."""
+        self.lost = True
+
     def pause_writing(self) -> None:
         """Let ``send`` wait from now on."""
         self._writable = asyncio.get_running_loop().create_future()

@@ -77,8 +77,16 @@ class Link:
         except OSError:
             data = b""
         if data:
-            self.server.broker.receive(self.peer, data, self.server.reactor.now)
+            self.hand_over(data)
         else:
+            self.close()
+
+    def hand_over(self, data: bytes) -> None:
+        """Give the broker what arrived; a mistake of ours ends this connection, not the server."""
+        try:
+            self.server.broker.receive(self.peer, data, self.server.reactor.now)
+        except Exception:
+            _log.exception("cut %s: an internal error, please report it", self.peer.address)
             self.close()
 
     def write(self, data: bytes) -> None:

@@ -89,7 +89,7 @@ class TlsLink(Link):
             if not data:
                 self.close()
                 return
-            self.server.broker.receive(self.peer, data, self.server.reactor.now)
+            self.hand_over(data)
 
     def _send_tls(self, data: bytes | memoryview) -> int:
         try:
