@@ -13,14 +13,22 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:  # the names below, for type checkers; importing typing would cost more than all the rest
     from genii.events.app import App as App
     from genii.events.signals import Signals as Signals
+    from genii.gearman.async_client import AsyncClient as AsyncClient
+    from genii.gearman.client import Client as Client
+    from genii.gearman.server import JobServer as JobServer
+    from genii.gearman.worker import Worker as Worker
 
 _PUBLIC: dict[str, str] = {
     "App": "genii.events.app",
+    "AsyncClient": "genii.gearman.async_client",
+    "Client": "genii.gearman.client",
     "Control": "genii.daemon.control",
+    "JobServer": "genii.gearman.server",
     "daemonize": "genii.system.daemonize",
     "notify": "genii.system.notify",
     "PidFile": "genii.system.pidfile",
     "Signals": "genii.events.signals",
+    "Worker": "genii.gearman.worker",
 }
 """Public name -> the module that has it."""
 

@@ -16,8 +16,11 @@ __all__ = [
     "CheckFailed",
     "CommandFailed",
     "ConfigError",
+    "ConnectionLost",
     "GeniiError",
     "InternalError",
+    "JobFailed",
+    "JobRefused",
     "NotAllowed",
     "NotRunning",
     "PeerError",
@@ -121,6 +124,32 @@ class PeerError(GeniiError):
     """Say that the other side of a connection broke the protocol."""
 
     code = "protocol"
+
+
+class ConnectionLost(PeerError):
+    """Say that a connection ended before its answers came; whether what was asked was done is not known."""
+
+    code = "connection-lost"
+
+
+class JobRefused(NotAllowed):
+    """Say that a job server did not take a job; ``reason`` is its own code, such as ``QUEUE_ERROR``."""
+
+    code = "job-refused"
+
+    def __init__(self, message: str, reason: str = "") -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+class JobFailed(GeniiError):
+    """Say that a job failed in its worker; ``exception`` is what the worker told of it, empty if nothing."""
+
+    code = "job-failed"
+
+    def __init__(self, message: str, exception: bytes = b"") -> None:
+        super().__init__(message)
+        self.exception = exception
 
 
 class CommandFailed(GeniiError):

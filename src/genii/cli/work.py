@@ -1,0 +1,79 @@
+"""``genii work``: do jobs for job servers, in this process."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from typing import TYPE_CHECKING
+
+from genii.errors import UsageError
+
+if TYPE_CHECKING:
+    import argparse
+
+    from genii.gearman.worker import Worker
+
+__all__ = ["configure", "run"]
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the options."""
+    parser.description = "Do the jobs that a worker class offers, until TERM or INT ends it after its current job."
+    add = parser.add_argument
+    add("worker", metavar="MODULE:CLASS", help="the class, such as shop.workers:Thumbs")
+    add("-s", "--server", action="append", metavar="ADDRESS",
+        help="host:port or unix:/path; may be repeated (default: 127.0.0.1:4730)")  # fmt: skip
+    add("-I", "--lib", action="append", default=[], metavar="FOLDER", help="look for modules here first (repeated)")
+    add("--prefix", help="what stands before the names of methods instead of the name of the class")
+    add("--separator", help="what stands between them (default: ::)")
+    add("--max-jobs", type=int, default=0, metavar="N", help="end after so many jobs; 0: never")
+    add("--codec", default=None, metavar="NAME", help="bytes, text, json or msgpack (default: the class's)")
+    add("--id", default="", metavar="TEXT", help="how the server's list of workers calls it")
+    add("--list", action="store_true", help="print the names of the jobs that it offers, and end")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Work until it is stopped; return 0."""
+    worker = _load(options)
+    if options.list:
+        print("\n".join(worker.functions))
+        return 0
+    logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s")
+    worker.run()
+    return 0
+
+
+def _load(options: argparse.Namespace) -> Worker:
+    """Import the class and make a worker of it; a user's mistake is told without our part of the traceback."""
+    from importlib import import_module
+
+    from genii.gearman.worker import Worker
+
+    module_name, colon, class_name = options.worker.partition(":")
+    if not colon or not module_name or not class_name:
+        raise UsageError(f"{options.worker!r}: write module:Class, such as shop.workers:Thumbs")
+    if options.max_jobs < 0:
+        raise UsageError("--max-jobs is 0 or more")
+    sys.path[:0] = [*options.lib, os.getcwd()]
+    try:
+        module = import_module(module_name)
+    except ModuleNotFoundError as error:
+        if error.name is None or not f"{module_name}.".startswith(f"{error.name}."):
+            raise
+        raise UsageError(f"there is no module {error.name!r} in {os.getcwd()} or on the import path (-I)") from None
+    found = getattr(module, class_name, None)
+    if not (isinstance(found, type) and issubclass(found, Worker)):
+        raise UsageError(f"{options.worker}: {class_name} is not a class that inherits from genii.Worker")
+    chosen: dict[str, object] = {"prefix": options.prefix, "separator": options.separator, "codec": options.codec}
+    given = {name: value for name, value in chosen.items() if value is not None}
+    try:
+        return found(
+            options.server or ["127.0.0.1:4730"],
+            max_jobs=options.max_jobs,
+            client_id=options.id,
+            **given,  # type: ignore[arg-type]  # checked by the class
+        )
+    except TypeError as error:
+        hint = "its __init__ must take the arguments of genii.Worker and pass them on"
+        raise UsageError(f"{options.worker} can't be made: {error}; {hint}") from error

@@ -1,0 +1,1 @@
+"""The job server, its clients and its workers: Gearman, whole and fast."""

@@ -1,0 +1,981 @@
+"""The job server without its sockets: bytes of a connection and the time in, bytes for connections out. No I/O.
+
+The shell gives each connection a ``Peer``, hands over what arrives with ``receive``, and sends what it finds in
+``peer.out`` of all peers in ``dirty``. Background jobs of a durable server are acknowledged and queued only
+when the shell has told that their batch of journal records was written (``take_batch``, ``committed``, ``refused``).
+
+Where gearmand 1.1 and the PROTOCOL text differ, gearmand is followed. On purpose different: priorities hold across the
+functions of a worker (as in gearmand 2), a job wakes one worker and another one if that does not come, jobs of a
+vanished worker go back to the front, an abandoned or cancelled job is gone at once, a background submit keeps
+a job that foreground clients share.
+"""
+
+from __future__ import annotations
+
+from heapq import heappop, heappush
+from itertools import count
+from struct import Struct
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from genii.gearman import commands
+from genii.gearman.job import Job, State
+from genii.gearman.jobs import Function, Peer
+from genii.gearman.protocol import HEADER, HIGH, LOW, MAX_BODY, MAX_HANDLE, MAX_UNIQUE, NORMAL, REQUEST, RESPONSE, Kind
+from genii.gearman.protocol import response as encode
+from genii.gearman.records import Ended, Submitted, encode_ended, encode_submitted
+from genii.gearman.schedule import next_time
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+__all__ = ["Batch", "Broker", "Settings", "Statistics"]
+
+MAX_LINE = 8192
+"""The longest line of the text protocol, in bytes."""
+MAX_FUNCTION = 0xFFFF
+PATIENCE = 1.0
+"""Seconds that a woken worker has to ask for its job before another one is woken."""
+POISON = 3
+"""After so many attempts a job goes to the end of its queue, so that one that kills its workers can't block it."""
+
+_NOOP = encode(Kind.NOOP)
+_NO_JOB = encode(Kind.NO_JOB)
+_NUMBERS = Struct(">III")
+"""A header with its magic as a number, which is read faster."""
+_REQUEST = int.from_bytes(REQUEST, "big")
+_SUBMITS = {
+    Kind.SUBMIT_JOB.value: (NORMAL, False),
+    Kind.SUBMIT_JOB_BG.value: (NORMAL, True),
+    Kind.SUBMIT_JOB_HIGH.value: (HIGH, False),
+    Kind.SUBMIT_JOB_HIGH_BG.value: (HIGH, True),
+    Kind.SUBMIT_JOB_LOW.value: (LOW, False),
+    Kind.SUBMIT_JOB_LOW_BG.value: (LOW, True),
+}
+_GRAB = Kind.GRAB_JOB.value
+_GRAB_ALL = Kind.GRAB_JOB_ALL.value
+_CREATED = Kind.JOB_CREATED.value
+_ASSIGN = Kind.JOB_ASSIGN.value
+_ASSIGN_UNIQ = Kind.JOB_ASSIGN_UNIQ.value
+_ASSIGN_ALL = Kind.JOB_ASSIGN_ALL.value
+_COMMITTING, _SCHEDULED, _QUEUED, _RUNNING, _GONE = (state.value for state in State)
+_PRIORITIES = (HIGH, NORMAL, LOW)
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """What one may choose of a job server; the defaults are gearmand's but for ``wakeup`` and ``max_body``."""
+
+    prefix: bytes = b"H:localhost"
+    """How job handles begin."""
+    attempts: int = 0
+    """How often a job is given to a worker that vanishes or takes too long, before it fails; 0: without end."""
+    round_robin: bool = False
+    """Whether a worker is served its functions in turn instead of in the order of their registration."""
+    wakeup: int = 1
+    """How many sleeping workers are woken for a job; 0: all."""
+    exceptions: bool = False
+    """Whether every client gets exceptions, not only those that asked for them."""
+    max_body: int = MAX_BODY
+    durable: bool = False
+    """Whether background jobs are written to a journal before they are acknowledged."""
+    version: str = "1.1"
+    verbosity: str = "ERROR"
+    pid: int = 0
+    """What the text commands tell of the server."""
+
+
+class Batch:
+    """Journal records that are written together, and what waits for that.
+
+    ``jobs`` are to be queued (or known to be kept) afterwards, ``moved`` are written anew from an older part of the
+    journal, ``ended`` are the parts of the journal that lost a job each.
+    """
+
+    __slots__ = ("acknowledgements", "ended", "jobs", "moved", "peers", "records")
+
+    def __init__(self) -> None:
+        self.records: list[bytes] = []
+        self.jobs: list[Job] = []
+        self.moved: list[Job] = []
+        self.ended: list[int] = []
+        self.acknowledgements: list[tuple[list[bytes], int]] = []
+        self.peers: dict[Peer, None] = {}
+
+
+class Statistics(msgspec.Struct, frozen=True):
+    """Counts since the start, and of now."""
+
+    submitted: int
+    completed: int
+    failed: int
+    requeued: int
+    refused: int
+    queued: int
+    waiting: int
+    running: int
+    connections: int
+    workers: int
+    functions: int
+
+
+class Broker:
+    """Keep the jobs and give them to workers, by the rules of Gearman."""
+
+    def __init__(self, settings: Settings | None = None) -> None:
+        self.settings = settings or Settings()
+        self.functions: dict[bytes, Function] = {}
+        self.jobs: dict[bytes, Job] = {}
+        self.peers: dict[Peer, None] = {}
+        self.dirty: list[Peer] = []
+        """Peers with output, or to be closed; the shell takes them out."""
+        self.batch = Batch()
+        self.stopping = ""
+        """``"now"`` or ``"graceful"`` once a client asked the server to stop."""
+        self.rescheduled = True
+        """Whether ``next_tick`` may be nearer than it was; the shell clears it."""
+        self.submitted = self.completed = self.failed = self.requeued = self.refused_jobs = 0
+
+        self._durable = self.settings.durable
+        self._wakeup = self.settings.wakeup
+        self._prefix = self.settings.prefix[: MAX_HANDLE - 20] + b":"
+        self._counter = 0
+        self._now = 0.0
+        self._wall_offset = 0.0
+        self._sequence = count()
+        self._timeouts: list[tuple[float, int, Job, int]] = []
+        self._scheduled: list[tuple[int, int, Job]] = []
+        self._woken: dict[Peer, None] = {}
+        self._handlers = self._table()
+
+    # -- what the shell calls ------------------------------------------------------------------------------------
+
+    def connect(self, peer: Peer) -> None:
+        """Take a new connection."""
+        peer.exceptions = self.settings.exceptions
+        self.peers[peer] = None
+
+    def receive(self, peer: Peer, data: bytes, now: float) -> None:
+        """Take bytes that arrived on a connection, at ``now`` monotonic seconds, and act on whole packets and lines."""
+        self._now = now
+        if peer.rest:
+            peer.rest.append(data)
+            peer.rest_size += len(data)
+            if peer.rest_size < peer.need:
+                return
+            data = b"".join(peer.rest)
+            peer.rest = []
+        position, end, need = 0, len(data), 1
+        handlers, unpack, max_body = self._handlers, _NUMBERS.unpack_from, self.settings.max_body
+        while position < end and not peer.closing:
+            if end - position >= 12:
+                magic, kind, size = unpack(data, position)
+                start = position + 12
+                stop = start + size
+                if magic == _REQUEST and stop <= end and 0 < kind < 43 and size <= max_body:
+                    handlers[kind](peer, kind, data, start, stop)
+                    position = stop
+                    continue
+            step = self._unusual(peer, data, position)
+            if step < 0:
+                need = -step
+                break
+            position += step
+        if position < end and not peer.closing:
+            self._keep(peer, data[position:], need)
+        if (peer.out or peer.closing) and not peer.dirty:
+            peer.dirty = True
+            self.dirty.append(peer)
+
+    def disconnect(self, peer: Peer) -> None:
+        """Take the end of a connection: its jobs go back to the front, its foreground jobs lose it as a listener."""
+        if peer not in self.peers:
+            return
+        del self.peers[peer]
+        peer.closing = True
+        peer.out.clear()
+        self._leave_sleep(peer)
+        for function in peer.abilities:
+            function.workers -= 1
+            function.sleepers.pop(peer, None)
+        peer.abilities.clear()
+        peer.order.clear()
+        for job in list(peer.listening.values()):
+            self._stop_listening(peer, job)
+        for job in reversed(list(peer.jobs.values())):
+            self._requeue(job)
+        self._woken.pop(peer, None)
+        self._pass_on(peer, None)
+
+    def tick(self, now: float, wall: float) -> None:
+        """Do what is due: time-outs, scheduled jobs, workers that did not come when they were called.
+
+        It also tells the broker what the wall clock says, so it is called at the start and after clock steps.
+        """
+        self._now = now
+        self._wall_offset = wall - now
+        while self._timeouts and self._timeouts[0][0] <= now:
+            _, _, job, retries = heappop(self._timeouts)
+            if job.state == _RUNNING and job.retries == retries:
+                self._requeue(job)
+        while self._scheduled and self._scheduled[0][0] <= wall:
+            job = heappop(self._scheduled)[2]
+            if job.state == _SCHEDULED:
+                job.function.waiting -= 1
+                self._enqueue(job)
+        late = [peer for peer in self._woken if peer.woken_at + PATIENCE <= now]
+        for peer in late:
+            del self._woken[peer]
+            self._pass_on(peer, None)
+
+    def next_tick(self, now: float, wall: float) -> float | None:
+        """Return the seconds until ``tick`` has something to do; None: nothing is due."""
+        delays = []
+        if self._timeouts:
+            delays.append(self._timeouts[0][0] - now)
+        if self._scheduled:
+            delays.append(self._scheduled[0][0] - wall)
+        for peer in self._woken:
+            delays.append(peer.woken_at + PATIENCE - now)
+            break
+        return max(0.0, min(delays)) if delays else None
+
+    def take_batch(self) -> Batch | None:
+        """Hand over the journal records that have gathered, to be written; what they hold back stays held.
+
+        Each batch must be answered by ``committed`` or ``refused`` before the next one is taken.
+        """
+        batch = self.batch
+        if not batch.records:
+            return None
+        self.batch = Batch()
+        for peer in batch.peers:
+            peer.flight = peer.held
+            peer.held = []
+            peer.emit = peer.held.append
+        return batch
+
+    def committed(self, batch: Batch) -> list[Job]:
+        """Take note that a batch is safe: release its acknowledgements, queue its jobs; return those still alive."""
+        self._release(batch)
+        alive = []
+        for job in batch.jobs:
+            job.kept = True
+            if job.state == _COMMITTING:
+                job.function.waiting -= 1
+                self._admit(job)
+            if job.state != _GONE:
+                alive.append(job)
+        alive += [job for job in batch.moved if job.state != _GONE]
+        return alive
+
+    def refused(self, batch: Batch, reason: str) -> None:
+        """Take note that a batch could not be written: its clients are told, its jobs dropped, ends of jobs kept."""
+        answer = encode(Kind.ERROR, b"QUEUE_ERROR", reason.encode())
+        for held, index in batch.acknowledgements:
+            held[index] = answer
+        self.refused_jobs += len(batch.acknowledgements)
+        tried_again = {job.handle for job in self.batch.jobs}
+        for job in batch.jobs:
+            if not job.kept and job.handle not in tried_again:
+                self._unpersist(job)
+        self._release(batch)
+        ends = [record for record in batch.records if record[:1] == b"D"]
+        self.batch.records[:0] = ends
+        self.batch.ended[:0] = batch.ended
+
+    def restore(self, segments: Iterable[tuple[int, list[Submitted | Ended]]]) -> None:
+        """Take back what the segments of a journal have, at start-up; the jobs wait again in their old order."""
+        waiting: dict[int, tuple[int, Submitted]] = {}
+        for segment, records in segments:
+            for record in records:
+                if type(record) is Submitted:
+                    waiting[record.number] = (segment, record)
+                else:
+                    waiting.pop(record.number, None)
+            if records:
+                self._counter = max(self._counter, *(record.number for record in records))
+        for number in sorted(waiting):
+            segment, record = waiting.pop(number)
+            self._revive(record).segment = segment
+
+    def rewrite(self, jobs: Iterable[Job]) -> None:
+        """Put the records of jobs that still live into the next batch, so that their older ones can be deleted."""
+        for job in jobs:
+            if job.state != _GONE and job.number:
+                self.batch.records.append(_record(job))
+                self.batch.moved.append(job)
+
+    def take_number(self) -> int:
+        """Return a job number that no job has or will have."""
+        self._counter += 1
+        return self._counter
+
+    def statistics(self) -> Statistics:
+        """Return the counts."""
+        functions = self.functions.values()
+        return Statistics(
+            submitted=self.submitted,
+            completed=self.completed,
+            failed=self.failed,
+            requeued=self.requeued,
+            refused=self.refused_jobs,
+            queued=sum(function.queued for function in functions),
+            waiting=sum(function.waiting for function in functions),
+            running=sum(function.running for function in functions),
+            connections=len(self.peers),
+            workers=sum(bool(peer.abilities) for peer in self.peers),
+            functions=len(self.functions),
+        )
+
+    # -- framing -------------------------------------------------------------------------------------------------
+
+    def _keep(self, peer: Peer, rest: bytes, need: int) -> None:
+        if rest[0] and len(rest) > MAX_LINE:
+            self._close(peer)
+            return
+        peer.rest = [rest]
+        peer.rest_size = len(rest)
+        peer.need = need
+
+    def _unusual(self, peer: Peer, data: bytes, position: int) -> int:
+        """Deal with what is no whole request: a line, a part of either, or garbage.
+
+        Returns how many bytes were dealt with, or, negative, how many there must be to go on.
+        """
+        have = len(data) - position
+        if data[position]:
+            length = data.find(b"\n", position) - position + 1
+            if length <= 0:
+                return -have - 1
+            self._line(peer, data[position : position + length - 1])
+            return length
+        if have < 12:
+            return -12
+        magic: bytes
+        kind: int
+        size: int
+        magic, kind, size = HEADER.unpack_from(data, position)
+        if magic not in (REQUEST, RESPONSE) or not 0 < kind < 43:
+            self._close(peer)
+        elif size > self.settings.max_body:
+            limit = f"A packet of {size} bytes is larger than the {self.settings.max_body} that this server takes"
+            self._error(peer, b"ARGUMENT_TOO_LARGE", limit.encode())
+            self._close(peer)
+        elif have < 12 + size:
+            return -12 - size
+        else:
+            self._error(peer, b"INVALID_MAGIC", b"Request magic expected")
+        return min(have, 12 + size)
+
+    def _line(self, peer: Peer, line: bytes) -> None:
+        peer.emit(commands.answer(self, peer, line.removesuffix(b"\r")))
+
+    def _close(self, peer: Peer) -> None:
+        peer.closing = True
+        self.touch(peer)
+
+    def touch(self, peer: Peer) -> None:
+        """Tell the shell that a peer has output."""
+        if not peer.dirty:
+            peer.dirty = True
+            self.dirty.append(peer)
+
+    def _send(self, peer: Peer, packet: bytes) -> None:
+        peer.emit(packet)
+        if not peer.dirty:
+            peer.dirty = True
+            self.dirty.append(peer)
+
+    def _error(self, peer: Peer, code: bytes, text: bytes) -> None:
+        self._send(peer, encode(Kind.ERROR, code, text))
+
+    def _malformed(self, peer: Peer, kind: int) -> None:
+        self._error(peer, b"INVALID_PACKET", b"Too few arguments in " + Kind(kind).name.encode())
+
+    # -- submitting ----------------------------------------------------------------------------------------------
+
+    def _submit(self, peer: Peer, kind: int, data: bytes, start: int, stop: int) -> None:
+        try:
+            name, unique, payload = data[start:stop].split(b"\0", 2)
+        except ValueError:
+            self._malformed(peer, kind)
+            return
+        priority, background = _SUBMITS[kind]
+        self._accept(peer, name, unique, payload, priority, background)
+
+    def _accept(  # one argument per field of a packet
+        self,
+        peer: Peer,
+        name: bytes,
+        unique: bytes,
+        payload: bytes,
+        priority: int,
+        background: bool,
+        reducer: bytes = b"",
+        when: int = 0,
+    ) -> None:
+        function = self.functions.get(name)
+        if function is None:
+            function = self.function(name)
+        key: bytes | tuple[bytes, bytes] = b""
+        if unique:
+            key = unique if unique != b"-" else (unique, payload) if payload else b""
+            same = function.by_unique.get(key) if key else None
+            if same is not None:
+                self._coalesce(peer, same, background)
+                return
+        unusual = (unique and len(unique) > MAX_UNIQUE) or function.limits is not None or len(name) > MAX_FUNCTION
+        if unusual and not self._acceptable(peer, function, name, unique, priority):
+            return
+        self._counter = number = self._counter + 1
+        self.submitted += 1
+        handle = self._prefix + str(number).encode()
+        if background:
+            job = Job(handle, function, unique, payload, priority, True, _COMMITTING)
+            job.when = when
+        else:
+            job = Job(handle, function, unique, payload, priority, False, _COMMITTING, (peer,))
+            peer.listening[handle] = job
+        if reducer:
+            job.reducer = reducer
+        self.jobs[handle] = job
+        if key:
+            function.by_unique[key] = job
+        if background and self._durable:
+            job.number = number
+            function.waiting += 1
+            self._persist(peer, job)
+            return
+        peer.emit(HEADER.pack(RESPONSE, _CREATED, len(handle)) + handle)
+        if when:
+            self._admit(job)
+            return
+        job.state = _QUEUED
+        function.queues[priority].append(job)
+        function.queued += 1
+        if function.sleepers:
+            self._wake(function)
+
+    def _acceptable(self, peer: Peer, function: Function, name: bytes, unique: bytes, priority: int) -> bool:
+        if len(unique) > MAX_UNIQUE:
+            self._error(peer, b"ARGUMENT_TOO_LARGE", b"Unique value too large")
+        elif len(name) > MAX_FUNCTION:
+            self._error(peer, b"ARGUMENT_TOO_LARGE", b"Function name too large")
+        elif function.limits is not None and 0 < function.limits[priority] <= function.total:
+            self.refused_jobs += 1
+            self._error(peer, b"QUEUE_ERROR", b"Job queue is full")
+        else:
+            return True
+        return False
+
+    def _coalesce(self, peer: Peer, job: Job, background: bool) -> None:
+        """Let a submit join a job that is there already."""
+        if background:
+            job.background = True
+            if self._durable and not job.kept:
+                job.number = int(job.handle.rpartition(b":")[2])
+                self._persist(peer, job)
+                return
+        else:
+            # a connection that asks twice is answered twice
+            job.listeners = (*job.listeners, peer)
+            peer.listening[job.handle] = job
+        peer.emit(encode(Kind.JOB_CREATED, job.handle))
+
+    def _persist(self, peer: Peer, job: Job) -> None:
+        """Put a job into the batch; its acknowledgement, and all that comes after it, waits for the batch."""
+        batch = self.batch
+        batch.records.append(_record(job))
+        batch.jobs.append(job)
+        if peer.held is None:
+            peer.held = []
+            peer.emit = peer.held.append
+        batch.peers[peer] = None
+        batch.acknowledgements.append((peer.held, len(peer.held)))
+        handle = job.handle
+        peer.held.append(HEADER.pack(RESPONSE, _CREATED, len(handle)) + handle)
+
+    def _release(self, batch: Batch) -> None:
+        """Let go of the output that waited for a batch."""
+        for peer in batch.peers:
+            if peer.flight is not None:
+                peer.out += peer.flight
+                peer.flight = None
+            if peer not in self.batch.peers:
+                peer.out += peer.held or ()
+                peer.held = None
+                peer.emit = peer.out.append
+            if peer in self.peers:
+                self.touch(peer)
+            else:
+                peer.out.clear()
+
+    def _unpersist(self, job: Job) -> None:
+        """Forget that a job was to be kept; one that nobody listens to is dropped."""
+        job.number = 0
+        job.background = False
+        if job.state == _COMMITTING:
+            job.function.waiting -= 1
+            if job.listeners:
+                self._admit(job)
+            else:
+                self._drop(job)
+
+    def _admit(self, job: Job) -> None:
+        """Queue a new job, at once or when its time has come."""
+        if job.when:
+            job.state = _SCHEDULED
+            job.function.waiting += 1
+            heappush(self._scheduled, (job.when, next(self._sequence), job))
+            self.rescheduled = True
+        else:
+            self._enqueue(job)
+
+    def _enqueue(self, job: Job) -> None:
+        job.function.append(job)
+        if job.function.sleepers:
+            self._wake(job.function)
+
+    def _revive(self, record: Submitted) -> Job:
+        handle = b"%b%d" % (self._prefix, record.number)
+        function = self.function(record.function)
+        job = Job(handle, function, record.unique, record.payload, record.priority, True, _COMMITTING)
+        job.number = record.number
+        job.kept = True
+        job.reducer = record.reducer
+        job.when = record.when
+        self.jobs[handle] = job
+        key = _key(job)
+        if key:
+            function.by_unique[key] = job
+        self._admit(job)
+        return job
+
+    def _submit_epoch(self, peer: Peer, kind: int, data: bytes, start: int, stop: int) -> None:
+        parts = data[start:stop].split(b"\0", 3)
+        if len(parts) != 4:
+            self._malformed(peer, kind)
+            return
+        name, unique, when, payload = parts
+        self._accept(peer, name, unique, payload, NORMAL, True, when=min(_integer(when), (1 << 62)))
+
+    def _submit_scheduled(self, peer: Peer, kind: int, data: bytes, start: int, stop: int) -> None:
+        parts = data[start:stop].split(b"\0", 7)
+        if len(parts) != 8:
+            self._malformed(peer, kind)
+            return
+        name, unique, *fields, payload = parts
+        try:
+            when = next_time(fields, self._now + self._wall_offset)
+        except ValueError as error:
+            self._error(peer, b"INVALID_ARGUMENTS", str(error).encode())
+            return
+        self._accept(peer, name, unique, payload, NORMAL, True, when=when)
+
+    def _submit_reduce(self, peer: Peer, kind: int, data: bytes, start: int, stop: int) -> None:
+        # PROTOCOL has three arguments before the data, gearmand four; who sends three has at most two NULs there.
+        parts = data[start:stop].split(b"\0", 4)
+        if len(parts) < 4:
+            self._malformed(peer, kind)
+            return
+        self._accept(
+            peer, parts[0], parts[1], parts[-1], NORMAL, kind == Kind.SUBMIT_REDUCE_JOB_BACKGROUND, reducer=parts[2]
+        )
+
+    # -- working -------------------------------------------------------------------------------------------------
+
+    def _grab(self, peer: Peer, kind: int, _data: bytes, _start: int, _stop: int) -> None:
+        if peer.asleep or peer.woken_for is not None:
+            self._leave_sleep(peer)
+        job = self._take(peer)
+        if peer.woken_for is not None:
+            self._woken.pop(peer, None)
+            self._pass_on(peer, job)
+        if job is None:
+            peer.emit(_NO_JOB)
+            return
+        handle, function = job.handle, job.function
+        job.state = _RUNNING
+        job.worker = peer
+        peer.jobs[handle] = job
+        function.running += 1
+        limit = peer.abilities[function]
+        if limit:
+            heappush(self._timeouts, (self._now + limit, next(self._sequence), job, job.retries))
+            self.rescheduled = True
+        if kind == _GRAB:
+            body = b"\0".join((handle, function.name, job.payload))
+            answer = _ASSIGN
+        elif kind == _GRAB_ALL and job.reducer:
+            body = b"\0".join((handle, function.name, job.unique, job.reducer, job.payload))
+            answer = _ASSIGN_ALL
+        else:
+            body = b"\0".join((handle, function.name, job.unique, job.payload))
+            answer = _ASSIGN_UNIQ
+        peer.emit(HEADER.pack(RESPONSE, answer, len(body)) + body)
+
+    def _take(self, peer: Peer) -> Job | None:
+        """Take the next job for a worker: the highest priority first, then its functions in their order."""
+        order = peer.order
+        ready = order if len(order) == 1 else [function for function in order if function.queued]
+        for priority in _PRIORITIES:
+            for function in ready:
+                if function.queues[priority]:
+                    job = function.take(priority)
+                    if job is not None:
+                        if self.settings.round_robin and len(order) > 1:
+                            order.remove(function)
+                            order.append(function)
+                        return job
+        return None
+
+    def _wake(self, function: Function) -> None:
+        """Wake as many workers for a job as is set, those that sleep longest first."""
+        sleepers = function.sleepers
+        wanted = self._wakeup or len(sleepers)
+        while sleepers and wanted:
+            wanted -= 1
+            peer = next(iter(sleepers))
+            for other in peer.order:
+                other.sleepers.pop(peer, None)
+            peer.asleep = False
+            self._call(peer, function)
+
+    def _call(self, peer: Peer, function: Function) -> None:
+        """Tell a worker to ask for a job, and remember for which one, in case that it does not."""
+        peer.woken_for = function
+        peer.woken_at = self._now
+        self._woken[peer] = None
+        peer.emit(_NOOP)
+        if not peer.dirty:
+            peer.dirty = True
+            self.dirty.append(peer)
+
+    def _pass_on(self, peer: Peer, job: Job | None) -> None:
+        """Wake another worker where one that was woken took something else, or nothing, and left a job waiting."""
+        function = peer.woken_for
+        peer.woken_for = None
+        if function is None or (job is not None and job.function is function):
+            return
+        if function.queued and function.sleepers:
+            self._wake(function)
+
+    def _leave_sleep(self, peer: Peer) -> None:
+        if peer.asleep:
+            peer.asleep = False
+            for function in peer.order:
+                function.sleepers.pop(peer, None)
+
+    def _pre_sleep(self, peer: Peer, _kind: int, _data: bytes, _start: int, _stop: int) -> None:
+        if peer.woken_for is not None:
+            self._woken.pop(peer, None)
+            peer.woken_for = None
+        for function in peer.order:
+            if function.queued:
+                self._call(peer, function)
+                return
+        peer.asleep = True
+        for function in peer.order:
+            function.sleepers[peer] = None
+
+    def _complete(self, peer: Peer, _kind: int, data: bytes, start: int, stop: int) -> None:
+        handle = data[start : data.find(b"\0", start, stop)]
+        job = peer.jobs.pop(handle, None)
+        if job is None:
+            self._error(peer, b"JOB_NOT_FOUND", b"Job given in work result not found")
+            return
+        self.completed += 1
+        if job.listeners:
+            packet = RESPONSE + data[start - 8 : stop]
+            for listener in job.listeners:
+                listener.listening.pop(handle, None)
+                listener.emit(packet)
+                if not listener.dirty:
+                    listener.dirty = True
+                    self.dirty.append(listener)
+            job.listeners = ()
+        job.function.running -= 1
+        self._end(job)
+
+    def _fail(self, peer: Peer, _kind: int, data: bytes, start: int, stop: int) -> None:
+        handle = data[start:stop].removesuffix(b"\0")
+        job = peer.jobs.pop(handle, None)
+        if job is None:
+            if handle != peer.excepted:
+                self._error(peer, b"JOB_NOT_FOUND", b"Job given in work result not found")
+            return
+        self.failed += 1
+        job.function.running -= 1
+        self._end_failed(job)
+
+    def _exception(self, peer: Peer, _kind: int, data: bytes, start: int, stop: int) -> None:
+        handle = data[start : data.find(b"\0", start, stop)]
+        job = peer.jobs.pop(handle, None)
+        if job is None:
+            self._error(peer, b"JOB_NOT_FOUND", b"An exception was received for a job that does not exist")
+            return
+        peer.excepted = handle
+        self.failed += 1
+        job.function.running -= 1
+        told, plain = RESPONSE + data[start - 8 : stop], encode(Kind.WORK_FAIL, handle)
+        for listener in job.listeners:
+            listener.listening.pop(handle, None)
+            self._send(listener, told if listener.exceptions else plain)
+        job.listeners = ()
+        self._end(job)
+
+    def _forward(self, peer: Peer, _kind: int, data: bytes, start: int, stop: int) -> None:
+        """Pass WORK_DATA and WORK_WARNING on."""
+        job = peer.jobs.get(data[start : data.find(b"\0", start, stop)])
+        if job is None:
+            self._error(peer, b"JOB_NOT_FOUND", b"Job does not exist on server")
+            return
+        packet = RESPONSE + data[start - 8 : stop]
+        for listener in job.listeners:
+            self._send(listener, packet)
+
+    def _status(self, peer: Peer, kind: int, data: bytes, start: int, stop: int) -> None:
+        parts = data[start:stop].split(b"\0", 2)
+        job = peer.jobs.get(parts[0])
+        if job is None:
+            self._error(peer, b"JOB_NOT_FOUND", b"Job given in work result not found")
+        elif len(parts) != 3:
+            self._malformed(peer, kind)
+        else:
+            job.progress = (b"%d" % _integer(parts[1]), b"%d" % _integer(parts[2]))
+            packet = RESPONSE + data[start - 8 : stop]
+            for listener in job.listeners:
+                self._send(listener, packet)
+
+    # -- the end of jobs -----------------------------------------------------------------------------------------
+
+    def _end(self, job: Job) -> None:
+        """Forget a job, here and in the journal."""
+        job.state = _GONE
+        job.worker = None
+        del self.jobs[job.handle]
+        if job.unique:
+            key = _key(job)
+            if job.function.by_unique.get(key) is job:
+                del job.function.by_unique[key]
+        if job.number:
+            self.batch.records.append(encode_ended(job.number))
+            self.batch.ended.append(job.segment)
+
+    def _end_failed(self, job: Job) -> None:
+        packet = encode(Kind.WORK_FAIL, job.handle)
+        for listener in job.listeners:
+            listener.listening.pop(job.handle, None)
+            self._send(listener, packet)
+        job.listeners = ()
+        self._end(job)
+
+    def _drop(self, job: Job) -> None:
+        """Take a job that does not run out of its queue and forget it."""
+        if job.state == _QUEUED:
+            job.function.forget(job)
+        elif job.state == _SCHEDULED:
+            job.function.waiting -= 1
+        self._end_failed(job)
+        job.payload = b""  # its entry in the queue may stay for a while
+
+    def _requeue(self, job: Job) -> None:
+        """Give back a job whose worker vanished, or gave up, or was too slow."""
+        worker = job.worker
+        if worker is not None:
+            worker.jobs.pop(job.handle, None)
+        job.worker = None
+        job.progress = None
+        job.retries += 1
+        job.function.running -= 1
+        self.requeued += 1
+        if 0 < self.settings.attempts <= job.retries:
+            self.failed += 1
+            self._end_failed(job)
+        elif not (job.background or job.listeners):
+            self._end(job)
+        else:
+            if job.retries < POISON:
+                job.function.append_left(job)
+            else:
+                job.function.append(job)
+            if job.function.sleepers:
+                self._wake(job.function)
+
+    def _stop_listening(self, peer: Peer, job: Job) -> None:
+        """Take note that a client went: a waiting job that nobody else wants is dropped, a running one goes on."""
+        peer.listening.pop(job.handle, None)
+        job.listeners = tuple(listener for listener in job.listeners if listener is not peer)
+        if not (job.listeners or job.background) and job.state == _QUEUED:
+            self._drop(job)
+
+    def cancel(self, job: Job) -> None:
+        """Drop a job that waits, telling its clients; one that runs is not run again."""
+        if job.state == _RUNNING:
+            job.background = False
+            for listener in job.listeners:
+                listener.listening.pop(job.handle, None)
+                self._send(listener, encode(Kind.WORK_FAIL, job.handle))
+            job.listeners = ()
+        elif job.state != _COMMITTING:
+            self._drop(job)
+
+    # -- abilities, options, questions ---------------------------------------------------------------------------
+
+    def function(self, name: bytes) -> Function:
+        """Return the function of this name, a new one if there is none."""
+        function = self.functions.get(name)
+        if function is None:
+            function = self.functions[name] = Function(name)
+        return function
+
+    def drop_function(self, function: Function) -> bool:
+        """Forget a function and the jobs that wait for it, telling their clients; return False if it is in use."""
+        if function.workers or function.running:
+            return False
+        for job in [job for job in self.jobs.values() if job.function is function]:
+            self.cancel(job)
+        if function.total:
+            return False
+        del self.functions[function.name]
+        return True
+
+    def _can_do(self, peer: Peer, _kind: int, data: bytes, start: int, stop: int) -> None:
+        self._register(peer, data[start:stop], 0.0)
+
+    def _can_do_timeout(self, peer: Peer, kind: int, data: bytes, start: int, stop: int) -> None:
+        name, separator, limit = data[start:stop].partition(b"\0")
+        if not separator:
+            self._malformed(peer, kind)
+            return
+        milliseconds = _integer(limit)
+        self._register(peer, name, max(1.0, milliseconds / 1000) if milliseconds > 0 else 0.0)
+
+    def _register(self, peer: Peer, name: bytes, limit: float) -> None:
+        function = self.function(name)
+        if function not in peer.abilities:
+            function.workers += 1
+            peer.order.insert(0, function)
+        peer.abilities[function] = limit
+        if peer.asleep:
+            function.sleepers[peer] = None
+            if function.queued:
+                self._wake(function)
+
+    def _cant_do(self, peer: Peer, _kind: int, data: bytes, start: int, stop: int) -> None:
+        function = self.functions.get(data[start:stop])
+        if function is not None and function in peer.abilities:
+            self._unregister(peer, function)
+
+    def _reset_abilities(self, peer: Peer, _kind: int, _data: bytes, _start: int, _stop: int) -> None:
+        for function in list(peer.abilities):
+            self._unregister(peer, function)
+
+    def _unregister(self, peer: Peer, function: Function) -> None:
+        del peer.abilities[function]
+        peer.order.remove(function)
+        function.workers -= 1
+        function.sleepers.pop(peer, None)
+        for job in reversed([job for job in peer.jobs.values() if job.function is function]):
+            self._requeue(job)
+        if peer.woken_for is function:
+            self._woken.pop(peer, None)
+            self._pass_on(peer, None)
+
+    def _set_client_id(self, peer: Peer, _kind: int, data: bytes, start: int, stop: int) -> None:
+        peer.client_id = data[start:stop][:127] or b"-"
+
+    def _option(self, peer: Peer, _kind: int, data: bytes, start: int, stop: int) -> None:
+        if data[start:stop].lower() == b"exceptions":
+            peer.exceptions = True
+            peer.emit(encode(Kind.OPTION_RES, data[start:stop]))
+        else:
+            self._error(peer, b"UNKNOWN_OPTION", b"Server does not recognize given option")
+
+    def _echo(self, peer: Peer, _kind: int, data: bytes, start: int, stop: int) -> None:
+        peer.emit(encode(Kind.ECHO_RES, data[start:stop]))
+
+    def _get_status(self, peer: Peer, _kind: int, data: bytes, start: int, stop: int) -> None:
+        handle = data[start:stop].removesuffix(b"\0")
+        peer.emit(encode(Kind.STATUS_RES, handle, *_answer_status(self.jobs.get(handle))))
+
+    def _get_status_unique(self, peer: Peer, _kind: int, data: bytes, start: int, stop: int) -> None:
+        unique = data[start:stop].removesuffix(b"\0")
+        found = (function.by_unique.get(unique) for function in self.functions.values())
+        job = next((job for job in found if job is not None), None)
+        clients = b"%d" % (len(job.listeners) if job else 0)
+        peer.emit(encode(Kind.STATUS_RES_UNIQUE, unique, *_answer_status(job), clients))
+
+    def _unexpected(self, peer: Peer, _kind: int, _data: bytes, _start: int, _stop: int) -> None:
+        self._error(peer, b"INVALID_COMMAND", b"Command not expected")
+
+    # -- the table -----------------------------------------------------------------------------------------------
+
+    def _table(self) -> list[Callable[[Peer, int, bytes, int, int], None]]:
+        """Return what to call for each type of packet, by its number."""
+        table: list[Callable[[Peer, int, bytes, int, int], None]] = [self._unexpected] * 43
+        for kind, handler in {
+            Kind.CAN_DO: self._can_do,
+            Kind.CANT_DO: self._cant_do,
+            Kind.RESET_ABILITIES: self._reset_abilities,
+            Kind.PRE_SLEEP: self._pre_sleep,
+            Kind.SUBMIT_JOB: self._submit,
+            Kind.SUBMIT_JOB_BG: self._submit,
+            Kind.SUBMIT_JOB_HIGH: self._submit,
+            Kind.SUBMIT_JOB_HIGH_BG: self._submit,
+            Kind.SUBMIT_JOB_LOW: self._submit,
+            Kind.SUBMIT_JOB_LOW_BG: self._submit,
+            Kind.SUBMIT_JOB_SCHED: self._submit_scheduled,
+            Kind.SUBMIT_JOB_EPOCH: self._submit_epoch,
+            Kind.SUBMIT_REDUCE_JOB: self._submit_reduce,
+            Kind.SUBMIT_REDUCE_JOB_BACKGROUND: self._submit_reduce,
+            Kind.GRAB_JOB: self._grab,
+            Kind.GRAB_JOB_UNIQ: self._grab,
+            Kind.GRAB_JOB_ALL: self._grab,
+            Kind.WORK_STATUS: self._status,
+            Kind.WORK_COMPLETE: self._complete,
+            Kind.WORK_FAIL: self._fail,
+            Kind.WORK_EXCEPTION: self._exception,
+            Kind.WORK_DATA: self._forward,
+            Kind.WORK_WARNING: self._forward,
+            Kind.GET_STATUS: self._get_status,
+            Kind.GET_STATUS_UNIQUE: self._get_status_unique,
+            Kind.ECHO_REQ: self._echo,
+            Kind.SET_CLIENT_ID: self._set_client_id,
+            Kind.CAN_DO_TIMEOUT: self._can_do_timeout,
+            Kind.OPTION_REQ: self._option,
+        }.items():
+            table[kind] = handler
+        return table
+
+
+def _record(job: Job) -> bytes:
+    return encode_submitted(job.number, job.priority, job.when, job.function.name, job.unique, job.reducer, job.payload)
+
+
+def _key(job: Job) -> bytes | tuple[bytes, bytes]:
+    """Return what a later submit is compared with; ``-`` stands for the payload."""
+    if job.unique != b"-":
+        return job.unique
+    return (job.unique, job.payload) if job.payload else b""
+
+
+def _answer_status(job: Job | None) -> tuple[bytes, bytes, bytes, bytes]:
+    if job is None:
+        return b"0", b"0", b"0", b"0"
+    numerator, denominator = job.progress or (b"0", b"0")
+    return b"1", b"1" if job.state == _RUNNING else b"0", numerator, denominator
+
+
+def _integer(text: bytes) -> int:
+    """Read digits as the C library's strtoll does: what is no number is 0, what follows one is ignored."""
+    text = text.strip()
+    length = len(text)
+    end = 1 if text[:1] in (b"+", b"-") else 0
+    while end < length and end < 20 and text[end : end + 1].isdigit():
+        end += 1
+    try:
+        return int(text[:end])
+    except ValueError:
+        return 0

@@ -1,0 +1,127 @@
+"""The functions that jobs wait for, and the connections that they belong to. No I/O.
+
+Everything here is mutable and holds no rule of its own: the broker decides.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from genii.gearman.job import Job
+
+__all__ = ["Function", "Peer"]
+
+
+class Function:
+    """The jobs of one name: a queue for each priority, and who would serve them."""
+
+    __slots__ = ("by_unique", "dead", "limits", "name", "queued", "queues", "running", "sleepers", "waiting", "workers")
+
+    def __init__(self, name: bytes) -> None:
+        self.name = name
+        self.queues: tuple[deque[Job], deque[Job], deque[Job]] = (deque(), deque(), deque())
+        self.queued = 0
+        """Jobs that could run now."""
+        self.waiting = 0
+        """Jobs that wait for their time or for the journal."""
+        self.running = 0
+        self.dead = 0
+        """Entries of the queues whose job is gone."""
+        self.workers = 0
+        self.limits: tuple[int, int, int] | None = None
+        self.sleepers: dict[Peer, None] = {}
+        """Workers that asked to be woken, in the order in which they fell asleep."""
+        self.by_unique: dict[bytes | tuple[bytes, bytes], Job] = {}
+
+    @property
+    def total(self) -> int:
+        """Count all its jobs, running ones too."""
+        return self.queued + self.waiting + self.running
+
+    def append(self, job: Job) -> None:
+        """Queue a job behind the others of its priority."""
+        job.state = 2
+        self.queues[job.priority].append(job)
+        self.queued += 1
+
+    def append_left(self, job: Job) -> None:
+        """Queue a job before the others of its priority."""
+        job.state = 2
+        self.queues[job.priority].appendleft(job)
+        self.queued += 1
+
+    def take(self, priority: int) -> Job | None:
+        """Take the first job of a priority out of its queue."""
+        queue = self.queues[priority]
+        while queue:
+            job = queue.popleft()
+            if job.state == 2:
+                self.queued -= 1
+                return job
+            self.dead -= 1
+        return None
+
+    def forget(self, job: Job) -> None:
+        """Mark a queued job as gone; its entry goes when a worker reaches it, or when too many have gathered."""
+        job.state = 4
+        self.queued -= 1
+        self.dead += 1
+        if self.dead > 64 and self.dead > self.queued:
+            for queue in self.queues:
+                alive = [entry for entry in queue if entry.state == 2]
+                queue.clear()
+                queue.extend(alive)
+            self.dead = 0
+
+
+class Peer:
+    """One connection as the broker sees it: what it can do, what it has, and the bytes that wait to be sent to it."""
+
+    __slots__ = (
+        "abilities", "address", "asleep", "client_id", "closing", "descriptor", "dirty", "emit", "excepted",
+        "exceptions", "flight", "held", "jobs", "link", "listening", "local", "need", "order", "out", "rest",
+        "rest_size", "woken_at", "woken_for",
+    )  # fmt: skip
+
+    def __init__(self, descriptor: int = 0, address: str = "", *, local: bool = False) -> None:
+        self.descriptor = descriptor
+        self.address = address
+        self.local = local
+        """Whether it is on this machine, so that it may stop the server."""
+        self.client_id = b"-"
+        self.exceptions = False
+        self.excepted = b""
+        """The job that it ended by an exception last. Perl's worker fails it once more, and dies of an error then."""
+        self.closing = False
+        """To be closed when what waits has been sent."""
+        self.link: object = None
+        """Whatever carries the bytes; the broker never looks at it."""
+
+        self.rest: list[bytes] = []
+        """Received bytes that do not make a whole packet yet."""
+        self.rest_size = 0
+        self.need = 1
+
+        self.out: list[bytes] = []
+        self.held: list[bytes] | None = None
+        """Output that must not overtake an acknowledgement that waits for the journal."""
+        self.flight: list[bytes] | None = None
+        """The same, for the batch that is being written."""
+        self.emit: Callable[[bytes], None] = self.out.append
+        self.dirty = False
+
+        self.abilities: dict[Function, float] = {}
+        """What it can do -> seconds it may take, 0 without limit."""
+        self.order: list[Function] = []
+        """The same in the order in which they are served."""
+        self.jobs: dict[bytes, Job] = {}
+        """The jobs it runs, by handle."""
+        self.listening: dict[bytes, Job] = {}
+        """The foreground jobs whose results it wants, by handle."""
+        self.asleep = False
+        self.woken_for: Function | None = None
+        self.woken_at = 0.0

@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from genii.gearman.records import Ended, Submitted, encode_batch, encode_ended, encode_submitted, scan
+
+number = st.integers(0, 2**63)
+submitted = st.builds(
+    Submitted, number, st.integers(0, 2), st.integers(0, 2**62), st.binary(max_size=20), st.binary(max_size=64),
+    st.binary(max_size=20), st.binary(max_size=200),
+)  # fmt: skip
+record = submitted | st.builds(Ended, number)
+
+
+def encode(item: Submitted | Ended) -> bytes:
+    return encode_submitted(*item) if isinstance(item, Submitted) else encode_ended(item.number)
+
+
+@given(st.lists(st.lists(record, min_size=1), max_size=5), st.integers(0, 100))
+def test_reads_what_was_written_and_no_reserved_space(batches: list[list[Submitted | Ended]], zeros: int) -> None:
+    data = b"".join(encode_batch([encode(item) for item in batch]) for batch in batches)
+    found = scan(data + bytes(zeros))
+    assert found.records == [item for batch in batches for item in batch]
+    assert found.end == len(data)
+    assert found.damage == []
+
+
+@given(st.lists(st.lists(record, min_size=1), min_size=1, max_size=4), st.data())
+def test_a_cut_loses_the_last_batch_only_and_is_told(
+    batches: list[list[Submitted | Ended]], data: st.DataObject
+) -> None:
+    whole = [encode_batch([encode(item) for item in batch]) for batch in batches]
+    cut = data.draw(st.integers(1, len(whole[-1]) - 1))
+    kept = b"".join(whole[:-1])
+    found = scan(kept + whole[-1][:cut])
+    assert found.records == [item for batch in batches[:-1] for item in batch]
+    assert found.end == len(kept)
+    assert found.damage == [(len(kept), len(kept) + cut)]
+
+
+@given(st.lists(st.lists(record, min_size=1), min_size=3, max_size=5), st.data())
+def test_damage_in_the_middle_loses_that_batch_only(
+    batches: list[list[Submitted | Ended]], data: st.DataObject
+) -> None:
+    whole = [encode_batch([encode(item) for item in batch]) for batch in batches]
+    broken = bytearray(whole[1])
+    position = data.draw(st.integers(0, len(broken) - 1))
+    broken[position] ^= data.draw(st.integers(1, 255))
+    found = scan(whole[0] + bytes(broken) + b"".join(whole[2:]))
+    assert found.records == [item for batch in (batches[0], *batches[2:]) for item in batch]
+    assert found.damage == [(len(whole[0]), len(whole[0]) + len(broken))]
+
+
+@given(st.binary(max_size=300))
+def test_survives_garbage(data: bytes) -> None:
+    found = scan(data)
+    assert found.records == []
