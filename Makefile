@@ -16,7 +16,7 @@ $(VENV)/.ready: pyproject.toml constraints.txt tools/setup.sh
 	@PYTHON=$(PYTHON) sh tools/setup.sh $(VENV)
 
 demo: setup ## run the demo: programs of every kind under one supervisor (Ctrl-C ends it)
-	@cd examples/demo && PATH="$(CURDIR)/$(BIN):$$PATH" $(CURDIR)/$(BIN)/genii up; rm -rf .genii
+	@cd examples/demo && trap : INT && PATH="$(CURDIR)/$(BIN):$$PATH" $(CURDIR)/$(BIN)/genii up; status=$$?; rm -rf .genii; exit $$status
 
 test: setup lint types ## everything: lint, types and all tests
 	$(BIN)/pytest -n 2 --dist loadgroup

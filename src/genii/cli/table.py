@@ -38,5 +38,7 @@ COMMANDS: dict[str, Command] = {
     "export": Command("Tools", "print the JSON Schema of genii.toml", "export"),
     "daemonize": Command("Tools", "run any command as a daemon", "daemonize"),
     "nohup": Command("Tools", "run a command immune to the terminal's hang-up", "nohup"),
+    "jobs": Command("Tools", "a Gearman job server, and commands for any: serve, submit, status, queue", "jobs"),
+    "work": Command("Tools", "do the jobs of a worker class: module:Class", "work"),
     "completion": Command("Tools", "completion of commands and names for bash, zsh or fish", "completion"),
 }
