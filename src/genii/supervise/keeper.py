@@ -117,6 +117,8 @@ class Keeper:
         self._listen_path = ""
         self._console: Console | None = None
         self._streams: dict[str, _Stream] = {}
+        self._expected: set[str] = set()
+        """Keys of the streams, there or to come, whose data the supervisor wants as well."""
         self._by_descriptor: dict[int, _Stream] = {}
         self._logs: dict[str, LogFile] = {}
         self._users: dict[str, set[str]] = {}
@@ -245,6 +247,7 @@ class Keeper:
 
     def _on_stream(self, key: str, name: str, log: tuple[Any, ...] | None, descriptor: int) -> None:
         stream = _Stream(key, name, descriptor, None)
+        stream.expected = key in self._expected
         self._streams[key] = stream
         self._by_descriptor[descriptor] = stream
         self._on_log(key, log)
@@ -295,6 +298,10 @@ class Keeper:
             self._release(stream.log, stream.key)
 
     def _on_expect(self, key: str, expected: bool) -> None:
+        if expected:
+            self._expected.add(key)
+        else:
+            self._expected.discard(key)
         if key in self._streams:
             self._streams[key].expected = expected
 

@@ -89,10 +89,10 @@ class Output:
             self._send(("listen", self._listener[0]), self._listener[1].fileno())
         if self._console:
             self._send(("console", self._console[1]), self._console[0])
-        for key, (descriptor, name, log) in self._streams.items():
-            self._send_stream(key, name, log, descriptor)
         for key in self._expecting:
             self._send(("expect", key, True))
+        for key, (descriptor, name, log) in self._streams.items():
+            self._send_stream(key, name, log, descriptor)
 
     def _send(self, message: tuple[Any, ...], descriptor: int = -1) -> None:
         try:
@@ -191,9 +191,9 @@ class Output:
             os.close(known[0])
 
     def expect(self, key: str, receiver: Callable[[bytes], None] | None) -> None:
-        """Call ``receiver`` with the data of a stream from now on; None: no more."""
+        """Call ``receiver`` with the data of a stream, which may be opened later, from now on; None: no more."""
         if receiver is None:
-            if self._expecting.pop(key, None) is not None and key in self._streams:
+            if self._expecting.pop(key, None) is not None:
                 self._send(("expect", key, False))
             return
         if key not in self._expecting:
