@@ -47,7 +47,7 @@ def test_the_script_is_good_syntax(shell: str, tmp_path: Path) -> None:
         ("genii -c x.toml stop jo", {"jobs"}),
         ("genii restart we", {"web", "web:0", "web:1"}),
         ("genii logs --stream st", {"stdout", "stderr"}),
-        ("genii completion z", {"zsh"}),
+        ("genii export sch", {"schema"}),
         ("genii start --timeout ", set()),
     ],
 )

@@ -39,7 +39,7 @@ def run(options: argparse.Namespace) -> int:
     path = options.file or getattr(options, "config", None) or find(os.getcwd(), os.environ)
     examination = examine(path, os.environ)
     wrong = bool(examination.problems)
-    if not wrong:
+    if not wrong and examination.scopes:
         advise(examination, os.environ)
     (_print_json if options.json else _print_lines)(examination, path)
     return 2 if wrong else 0

@@ -1,34 +1,18 @@
-"""``genii completion``: a script for the shell, made from the parsers of the commands."""
+"""What the parsers of the commands know, for the completion scripts of shells."""
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING
 
 from genii.cli.parser import build_parser
-from genii.cli.shells import Known, Option, render
+from genii.cli.shells import Known, Option
 from genii.cli.table import COMMANDS
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator
 
-__all__ = ["configure", "known_commands", "run"]
-
-
-def configure(parser: argparse.ArgumentParser) -> None:
-    """Add the options."""
-    parser.add_argument("shell", choices=("bash", "zsh", "fish"), help="which shell the script is for")
-    parser.epilog = """Examples:
-  genii completion bash > ~/.local/share/bash-completion/completions/genii
-  genii completion zsh  > ~/.zfunc/_genii        (a directory of $fpath)
-  genii completion fish > ~/.config/fish/completions/genii.fish"""
-
-
-def run(options: argparse.Namespace) -> int:
-    """Print the script."""
-    sys.stdout.write(render(options.shell, list(known_commands())))
-    return 0
+__all__ = ["known_commands"]
 
 
 def known_commands() -> Iterator[Known]:

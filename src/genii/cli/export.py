@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import TYPE_CHECKING
+
+from genii.errors import UsageError
 
 if TYPE_CHECKING:
     import argparse
@@ -13,7 +16,10 @@ __all__ = ["configure", "run"]
 
 _EPILOG = """\
 examples:
-  genii export schema > genii.schema.json     then, in the first line of genii.toml: #:schema ./genii.schema.json"""
+  genii export schema > genii.schema.json     then, in the first line of genii.toml: #:schema ./genii.schema.json
+  genii export completion bash > ~/.local/share/bash-completion/completions/genii
+  genii export completion zsh  > ~/.zfunc/_genii        (a directory of $fpath)
+  genii export completion fish > ~/.config/fish/completions/genii.fish"""
 
 
 def _schema(options: argparse.Namespace) -> str:  # noqa: ARG001 -- every kind gets the options
@@ -24,7 +30,15 @@ def _schema(options: argparse.Namespace) -> str:  # noqa: ARG001 -- every kind g
     return msgspec.json.format(msgspec.json.encode(json_schema()), indent=2).decode() + "\n"
 
 
+def _completion(options: argparse.Namespace) -> str:
+    from genii.cli.completion import known_commands
+    from genii.cli.shells import render
+
+    return render(options.shell or os.path.basename(os.environ.get("SHELL", "bash")), list(known_commands()))
+
+
 _KINDS: dict[str, tuple[Callable[[argparse.Namespace], str], str]] = {
+    "completion": (_completion, "completion of commands, options and names for a shell"),
     "schema": (_schema, "the JSON Schema of genii.toml, for editors"),
 }
 """Kind -> the function that makes the text, and what it is."""
@@ -37,10 +51,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.epilog = _EPILOG
     parser.add_argument("kind", metavar="KIND", choices=sorted(_KINDS), help=" | ".join(sorted(_KINDS)))
+    parser.add_argument("shell", nargs="?", choices=("bash", "zsh", "fish"), help="for completion (default: yours)")
 
 
 def run(options: argparse.Namespace) -> int:
     """Write the text; return the exit code."""
+    if options.shell and options.kind != "completion":
+        raise UsageError(f"'export {options.kind}' takes no shell")
     make, _ = _KINDS[options.kind]
     sys.stdout.write(make(options))
     return 0

@@ -12,6 +12,7 @@ import msgspec
 from genii.config import toml
 from genii.config.expand import Names, expand
 from genii.config.find import FILE_NAME, find
+from genii.config.ini.place import is_ini
 from genii.config.resolve import resolve
 from genii.config.source import Faults, Scope, Source
 from genii.errors import ConfigError, Problem
@@ -62,6 +63,10 @@ def examine(path: str, environ: Mapping[str, str] | None = None) -> Examination:
     environ = dict(os.environ) if environ is None else environ
     faults = Faults()
     path = os.path.abspath(path)
+    if is_ini(path):
+        from genii.config.ini.load import examine_ini
+
+        return Examination(path, examine_ini(path, environ, lambda name: _contents(name)[0], faults)[0], faults)
     main = _read(path, faults)
     if main is None:
         return Examination(path, None, faults)

@@ -315,7 +315,7 @@ def _due_early(moment: _Moment) -> Outcome:
 def _spawn_failed(moment: _Moment) -> Outcome:
     event = moment.event
     assert isinstance(event, SpawnFailed)
-    if event.fatal:
+    if event.fatal and not moment.rules.early_exit_fails:
         return _enter(moment, State.FATAL, wanted=False, attempts=0, reason=event.reason), ()
     return _back_off(moment, event.reason)
 
@@ -456,8 +456,8 @@ def _exited_early(moment: _Moment) -> Outcome:
     assert isinstance(event, Exited)
     moment = replace(moment, life=replace(moment.life, status=event.status, pid=0, ready=False))
     done = event.status is not None and event.status in rules.exit_codes
-    fine = rules.restart is Restart.NEVER or (
-        done and rules.restart is not Restart.ALWAYS and not rules.early_exit_fails
+    fine = not rules.early_exit_fails and (
+        rules.restart is Restart.NEVER or (done and rules.restart is not Restart.ALWAYS)
     )
     if event.group_left:
         return _clean_up(moment, again=not fine and moment.life.wanted, counts=not fine)

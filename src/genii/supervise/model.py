@@ -70,6 +70,8 @@ class Stop(Frozen, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     signal: int = 15
     timeout: float = 10.0
     group: bool = True
+    kill_group: bool = False
+    """Whether KILL goes to the whole group although the signal goes to the process alone."""
 
 
 class ProbeKind(StrEnum):
@@ -198,7 +200,8 @@ class Program(Frozen, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     exit_codes: tuple[int, ...] = (0,)
     """The exit codes that count as success."""
     early_exit_fails: bool = False
-    """Whether even a success before ``startsecs`` is a failed start, as it is for supervisord."""
+    """Whether any end before ``startsecs``, even a success or a missing command, is a start that is tried again, as it
+    is for supervisord."""
     retries: int = 10
     backoff: Backoff = Backoff()
     stop: Stop = Stop()
@@ -223,7 +226,11 @@ class Program(Frozen, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     nice: int = 0
     oom_score: int | None = None
     sockets: tuple[SocketSpec, ...] = ()
+    stdin: Literal["null", "pipe", "socket"] = "null"
+    """What it reads: nothing, a pipe that others write to, or its first listening socket (FastCGI)."""
     logs: Logs = Logs(stdout=Log(path=""))
+    member_of: str = ""
+    """The group of programs that it belongs to, under whose name it can be steered with the others."""
 
     def process_names(self, count: int | None = None) -> list[str]:
         """Return the names of its first ``count`` processes (default: ``processes``)."""
@@ -268,4 +275,6 @@ class Settings(Frozen, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     socket_mode: int = 0o600
     socket_owner: str = ""
     http: Http = Http()
+    supervisord: str = ""
+    """What only a file in supervisord's language says, as JSON of ``genii.config.ini.declaration``; else empty."""
     programs: dict[str, Program] = {}

@@ -171,7 +171,12 @@ class Process:
         services = self.services
         services.recorder.write("intent", self.name)
         try:
-            pid = services.spawner.spawn(self._command())
+            command = self._command()
+            try:
+                pid = services.spawner.spawn(command)
+            finally:
+                if self.program.stdin == "pipe":
+                    os.close(command.stdin)  # the process keeps it open itself, see _stdin
             self._watch(pid)
         except (SpawnError, OSError, GeniiError) as error:
             services.recorder.write("gone", self.name, None)
@@ -211,16 +216,36 @@ class Process:
         command = self.helper_command()
         owner = (command.uid, command.gid) if command.uid >= 0 else None
         stdout, stderr = self._streams(owner)
+        sockets = self.services.sockets(program)
+        listening = program.stdin == "socket"
         return replace(
             command,
             argv=program.command,
+            stdin=sockets[0][1] if listening else self._stdin(owner),
             stdout=stdout,
             stderr=stderr,
             limits=program.limits,
             nice=program.nice,
             oom_score=program.oom_score,
-            sockets=self.services.sockets(program),
+            sockets=() if listening else sockets,
         )
+
+    def _stdin(self, owner: tuple[int, int] | None) -> int:
+        """Return what the process is to read: /dev/null, or a pipe, which is the caller's to close.
+
+        The process gets the pipe open for writing too, so that it never sees its end, whatever becomes of us; whoever
+        has something to say opens it as ``/proc/PID/fd/0``.
+        """
+        if self.program.stdin == "null":
+            return self.services.null
+        reading, writing = os.pipe2(os.O_CLOEXEC)
+        os.close(writing)
+        try:
+            if owner is not None:
+                os.fchown(reading, *owner)
+            return os.open(f"/proc/self/fd/{reading}", os.O_RDWR | os.O_CLOEXEC)
+        finally:
+            os.close(reading)
 
     def helper_command(self) -> Command:
         """Return what a probe or check runs with: user, directory and environment of the program, no output."""
@@ -326,7 +351,7 @@ class Process:
 
     def kill(self) -> None:
         """Send KILL to all that is left of it."""
-        if self._rules.stop.group:
+        if self._rules.stop.group or self._rules.stop.kill_group:
             send_group_signal(self.group, signal.SIGKILL)
         if self._pidfd >= 0:
             send_signal(self._pidfd, signal.SIGKILL)

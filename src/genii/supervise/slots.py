@@ -38,6 +38,10 @@ class Slots:
         """Return the slots of a program."""
         return self._by_program.get(program, [])
 
+    def members(self, group: str) -> list[Process]:
+        """Return the slots of the programs of a group (see ``Program.member_of``)."""
+        return [slot for slot in self._by_name.values() if group and slot.template.member_of == group]
+
     def get(self, name: str) -> Process | None:
         """Return the slot of that name."""
         return self._by_name.get(name)
@@ -92,10 +96,12 @@ class Slots:
 
     def _named(self, name: str) -> Iterable[Process]:
         program = name.removesuffix(":*")
-        if program in self._by_program:
-            return self._by_program[program]
+        if name in self._by_program:
+            return self._by_program[name]
         if name in self._by_name:
             return [self._by_name[name]]
+        if members := self.members(program) or self._by_program.get(program, []):
+            return members
         import difflib
 
         close = difflib.get_close_matches(name, [*self._by_program, *self._by_name], 1)

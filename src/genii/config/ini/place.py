@@ -1,0 +1,27 @@
+"""Where genii keeps its own state for a file in supervisord's language, which has no option for it."""
+
+from __future__ import annotations
+
+import os
+
+__all__ = ["is_ini", "state_dir"]
+
+
+def is_ini(path: str) -> bool:
+    """Say whether a configuration is in supervisord's language, by its name."""
+    return path.endswith((".conf", ".ini", ".cfg"))
+
+
+def state_dir(path: str) -> str:
+    """Return the state directory of a configuration: beside it, or in /run where that may not be written.
+
+    It depends on nothing that is written in the file, so that every command finds it without reading that.
+    """
+    folder, name = os.path.split(os.path.abspath(path))
+    if not folder.startswith("/etc") and os.access(folder, os.W_OK):
+        return os.path.join(folder, ".genii", name.rpartition(".")[0])
+    slug = os.path.abspath(path).strip("/").replace("/", "-")
+    if os.geteuid() == 0 and os.access("/run", os.W_OK):
+        return f"/run/genii/{slug}"
+    runtime = os.environ.get("XDG_RUNTIME_DIR") or f"/tmp/genii-{os.geteuid()}"  # noqa: S108 -- made 0700, owner checked
+    return os.path.join(runtime, slug)
