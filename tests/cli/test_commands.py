@@ -175,7 +175,7 @@ def test_down_without_a_supervisor_is_done(genii: Genii, site: Path) -> None:
         (["scale", "web=4..2"], "smaller"),
         (["signal", "NOPE", "web"], "'NOPE'"),
         (["start", "web", "--timeout", "soon"], "'soon'"),
-        (["completion", "tcsh"], "bash"),
+        (["export", "completion", "tcsh"], "bash"),
         (["-c", "/nonexistent/genii.toml", "status"], "/nonexistent/genii.toml"),
         (["--server", "nowhere", "status"], "'nowhere'"),
     ],

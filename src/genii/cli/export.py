@@ -22,6 +22,9 @@ examples:
   genii export completion fish > ~/.config/fish/completions/genii.fish"""
 
 
+_SHELLS = ("bash", "zsh", "fish")
+
+
 def _schema(options: argparse.Namespace) -> str:  # noqa: ARG001 -- every kind gets the options
     import msgspec
 
@@ -34,7 +37,10 @@ def _completion(options: argparse.Namespace) -> str:
     from genii.cli.completion import known_commands
     from genii.cli.shells import render
 
-    return render(options.shell or os.path.basename(os.environ.get("SHELL", "bash")), list(known_commands()))
+    shell = options.shell or os.path.basename(os.environ.get("SHELL", "bash"))
+    if shell not in _SHELLS:
+        raise UsageError(f"there is no completion for {shell}; name one of {', '.join(_SHELLS)}")
+    return render(shell, list(known_commands()))
 
 
 _KINDS: dict[str, tuple[Callable[[argparse.Namespace], str], str]] = {
@@ -51,7 +57,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.epilog = _EPILOG
     parser.add_argument("kind", metavar="KIND", choices=sorted(_KINDS), help=" | ".join(sorted(_KINDS)))
-    parser.add_argument("shell", nargs="?", choices=("bash", "zsh", "fish"), help="for completion (default: yours)")
+    parser.add_argument("shell", nargs="?", choices=_SHELLS, help="for completion (default: yours)")
 
 
 def run(options: argparse.Namespace) -> int:
