@@ -9,9 +9,9 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.real.harness import PATIENCE, await_end, is_alive, kill, open_files
 
 from genii.supervise.record import encode
-from tests.real.harness import PATIENCE, await_end, is_alive, kill, open_files
 
 if TYPE_CHECKING:
     from tests.real.harness import Site
@@ -78,7 +78,7 @@ def test_runs_one_copy_of_each_after_a_kill(site: Site) -> None:
 
 
 def test_goes_on_watching_what_it_adopted(site: Site) -> None:
-    site.write('[program.job]\ncommand = "sh -c \'echo here; exec sleep 1000\'"\n')
+    site.write("[program.job]\ncommand = \"sh -c 'echo here; exec sleep 1000'\"\n")
     site.up()
     pid = site.pid("job")
     site.kill_supervisor()
@@ -192,6 +192,7 @@ def test_numbers_changed_by_hand_are_kept(site: Site) -> None:
     assert sorted(status["pid"] for status in site.client.statuses()) == pids
 
 
+@pytest.mark.slow
 def test_what_is_not_declared_any_more_ends(site: Site) -> None:
     site.write(
         "[program.old]\ncommand = \"sh -c 'trap : TERM; echo ready; while :; do sleep 1; done'\"\n"
@@ -244,7 +245,7 @@ def test_orphans_are_dealt_with_as_declared(site: Site, orphans: str) -> None:
 
 
 def test_a_keeper_that_is_killed_is_replaced_and_output_goes_on(site: Site) -> None:
-    site.write("[program.job]\ncommand = \"sh -c 'trap \\\"echo told\\\" HUP; echo up; while :; do sleep 0.02; done'\"\n")
+    site.write('[program.job]\ncommand = "sh -c \'trap \\"echo told\\" HUP; echo up; while :; do sleep 0.02; done\'"\n')
     site.up()
     site.line("job", "up")
     keeper = site.keeper_pid()
@@ -258,7 +259,7 @@ def test_a_keeper_that_is_killed_is_replaced_and_output_goes_on(site: Site) -> N
 
 
 def test_output_goes_on_when_supervisor_and_keeper_are_killed(site: Site) -> None:
-    site.write("[program.job]\ncommand = \"sh -c 'trap \\\"echo told\\\" HUP; echo up; while :; do sleep 0.02; done'\"\n")
+    site.write('[program.job]\ncommand = "sh -c \'trap \\"echo told\\" HUP; echo up; while :; do sleep 0.02; done\'"\n')
     site.up()
     site.line("job", "up")
     pid, keeper = site.pid("job"), site.keeper_pid()
@@ -272,8 +273,9 @@ def test_output_goes_on_when_supervisor_and_keeper_are_killed(site: Site) -> Non
     site.line("job", "told", "told")
 
 
+@pytest.mark.slow
 def test_a_keeper_that_hangs_does_not_keep_the_next_supervisor_out(site: Site) -> None:
-    site.write("[program.job]\ncommand = \"sh -c 'trap \\\"echo told\\\" HUP; echo up; while :; do sleep 0.02; done'\"\n")
+    site.write('[program.job]\ncommand = "sh -c \'trap \\"echo told\\" HUP; echo up; while :; do sleep 0.02; done\'"\n')
     site.up()
     site.line("job", "up")
     pid, keeper = site.pid("job"), site.keeper_pid()
@@ -314,7 +316,7 @@ def test_a_broken_configuration_leaves_the_orphans_alone(site: Site) -> None:
 
 def test_readiness_is_remembered(site: Site) -> None:
     site.write(
-        "[program.job]\ncommand = \"sh -c 'echo ready; exec sleep 1000'\"\nready = { line = \"ready\" }\n"
+        '[program.job]\ncommand = "sh -c \'echo ready; exec sleep 1000\'"\nready = { line = "ready" }\n'
         '[program.web]\ncommand = "sleep 1000"\ndepends_on = ["job"]\n'
     )
     site.up()
@@ -334,4 +336,5 @@ def test_many_kills_leak_nothing(site: Site) -> None:
         site.up()
         assert sorted(status["pid"] for status in site.client.statuses()) == pids
         counts.append((len(open_files(site.supervisor_pid())), len(open_files(site.keeper_pid()))))
-    assert counts[0] == counts[-1], counts
+    # One more or less may be a connection that is being closed.
+    assert all(abs(last - first) <= 1 for first, last in zip(counts[0], counts[-1], strict=True)), counts

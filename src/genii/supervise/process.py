@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import stat
 import time
 from binascii import crc32
 from dataclasses import dataclass, replace
@@ -31,6 +32,8 @@ from genii.supervise.machine import (
     step,
 )
 from genii.supervise.model import ProbeKind, State
+from genii.supervise.output import log_words
+from genii.supervise.plan import essence
 from genii.supervise.template import for_process
 from genii.system import privileges
 from genii.system.process import (
@@ -87,8 +90,8 @@ class Services:
 
 
 def digest(program: Program) -> int:
-    """Return a number that tells whether a running process still is what is declared."""
-    return crc32(msgspec.json.encode(program))
+    """Return a number that tells whether a running process still is what is declared, or has to be replaced."""
+    return crc32(msgspec.json.encode(essence(program)))
 
 
 class Process:
@@ -272,6 +275,22 @@ class Process:
         for key, log in (("/stdout", self.program.logs.stdout), ("/stderr", self.program.logs.stderr)):
             if log is not None and self.services.output.has(self.name + key):
                 self.services.output.open(self.name + key, self.name, log)
+
+    def reopen_streams(self) -> None:
+        """Find the pipes of an adopted process whose keeper died too, by its own descriptors (proc(5))."""
+        output, logs = self.services.output, self.program.logs
+        for number, key, log in ((1, "/stdout", logs.stdout), (2, "/stderr", logs.stderr)):
+            if log is None or output.has(self.name + key):
+                continue
+            try:
+                reading = os.open(f"/proc/{self.life.pid}/fd/{number}", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+            except OSError as error:
+                _log.warning("%s: its %s can't be found again: %s", self.name, key[1:], error.strerror)
+                continue
+            if stat.S_ISFIFO(os.fstat(reading).st_mode):
+                output.adopt(self.name + key, self.name, log_words(log), reading)
+            else:
+                os.close(reading)
 
     def forget_streams(self) -> None:
         """Write what is in the pipes and close them; for a slot that is no longer wanted."""
