@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
+import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -9,7 +12,6 @@ from tests.real.harness import Site
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 
 @pytest.fixture
@@ -20,3 +22,16 @@ def site(tmp_path: Path) -> Iterator[Site]:
         yield site
     finally:
         site.close()
+
+
+@pytest.fixture
+def public_site() -> Iterator[Site]:
+    """A folder that other users may enter (those of pytest are private)."""
+    path = Path(tempfile.mkdtemp())
+    path.chmod(0o755)
+    site = Site(path)
+    try:
+        yield site
+    finally:
+        site.close()
+        shutil.rmtree(path)

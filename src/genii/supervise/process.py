@@ -85,6 +85,8 @@ class Services:
     """Is told of each change of state, with the life before it."""
     sockets: Callable[[Program], tuple[tuple[str, int], ...]]
     """Returns the listening sockets of a program by name."""
+    adopt_sockets: Callable[[Program, int], None]
+    """Takes the sockets of a program back from one of its processes, given by its pidfd."""
     spawns: int = 0
     exits: int = 0
 
@@ -374,6 +376,7 @@ class Process:
         self.started_at = found.time
         self.started_digest = found.digest
         self.services.poller.add(self._pidfd, self._ended)
+        self.services.adopt_sockets(self.program, self._pidfd)
         age = max(0.0, time.time() - found.time)
         started = self.services.loop.time() - age
         self.life = replace(self.life, restarts=found.restarts)
