@@ -54,7 +54,7 @@ class Actions:
         }
         first = [process for name in needed for process in supervisor.slots.of(name) if not process.state.alive]
         fresh = [process for process in processes if process.state not in (State.STARTING, State.RUNNING)]
-        for process in processes:
+        for process in (*first, *processes):
             self._want(process, wanted=True)
         supervisor.launch([*first, *(process for process in fresh if process not in first)])
         if not wait:

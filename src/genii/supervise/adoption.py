@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 from typing import TYPE_CHECKING
 
 from genii.supervise.environment import MARK, OWNER
+from genii.supervise.model import Stop
 from genii.supervise.output import take_over as take_over_streams
 from genii.supervise.process import digest
 from genii.supervise.record import Found, Memory
@@ -59,7 +61,7 @@ def take_over(supervisor: Supervisor, memory: Memory) -> None:
         if not found.pid:
             continue
         if process is None:
-            _end_stranger(name, found)
+            _end_stranger(supervisor, name, found)
         elif process.template.orphans == "ignore":
             _log.warning("%s: left alone with pid %d, as declared (orphans)", name, found.pid)
         elif process.adopt(found):
@@ -74,21 +76,37 @@ def take_over(supervisor: Supervisor, memory: Memory) -> None:
 
 def _settle(supervisor: Supervisor, process: Process, found: Found) -> None:
     """Bring an adopted process to what is declared now: maybe it is to stop, or to run something else."""
+    process.reopen_streams()
     process.relog()
     if process.template.orphans == "stop":
         supervisor.loop.call_soon(process.fail, "its supervisor died (orphans = stop)")
-    elif found.digest != digest(process.template):
+    elif found.digest not in (0, digest(process.template)):  # 0: found by its mark, see below
         supervisor.loop.call_soon(process.fail, "its declaration has changed")
+    elif not supervisor.wishes.get(process.name, True) and not supervisor.triggers.starts(process.template):
+        supervisor.loop.call_soon(supervisor.ordering.stop, [process])
 
 
-def _end_stranger(name: str, found: Found) -> None:
-    """End a process that nothing declares any more."""
+def _end_stranger(supervisor: Supervisor, name: str, found: Found) -> None:
+    """End a process that nothing declares any more; how long it may take to end is not known any more either."""
     try:
-        os.close(open_process(found.pid, found.start_time))
+        process = open_process(found.pid, found.start_time)
     except OSError:
         return
     _log.warning("%s is not declared any more: stopping its process %d", name, found.pid)
-    send_group_signal(found.pid, 15)
+    send_group_signal(found.pid, signal.SIGTERM)
+    services, key = supervisor.services, ("stranger", found.pid)
+
+    def ended() -> None:
+        services.deadlines.cancel(key)
+        services.poller.remove(process)
+        os.close(process)
+
+    def kill() -> None:
+        _log.warning("%s: did not end within %g s, killing it", name, Stop().timeout)
+        send_group_signal(found.pid, signal.SIGKILL)
+
+    services.poller.add(process, ended)
+    services.deadlines.set(key, supervisor.loop.time() + Stop().timeout, kill)
 
 
 def _search(supervisor: Supervisor, memory: Memory, names: list[str]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import signal
 import socket
 import sys
 from typing import TYPE_CHECKING, Any
@@ -237,7 +238,22 @@ class Output:
 
 
 def take_over(path: str, adopt: Callable[[str, str, tuple[object, ...] | None, int], None]) -> int:
-    """Take all streams from the keeper of a dead supervisor that listens at ``path``; return how many there were."""
+    """Take all streams from the keeper of a dead supervisor that listens at ``path``; return how many there were.
+
+    One that hangs is continued, and killed if that does not help: its pipes are found again by their programs.
+    """
+    for remedy in (signal.SIGCONT, signal.SIGKILL):
+        try:
+            return _take_over(path, adopt)
+        except TimeoutError:
+            for pid in _holders(path):
+                _log.warning("the keeper (pid %d) of an earlier supervisor hangs: sending it %s", pid, remedy.name)
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, remedy)
+    return 0
+
+
+def _take_over(path: str, adopt: Callable[[str, str, tuple[object, ...] | None, int], None]) -> int:
     count = 0
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as link:
         link.settimeout(_PATIENCE)
@@ -254,3 +270,15 @@ def take_over(path: str, adopt: Callable[[str, str, tuple[object, ...] | None, i
             adopt(arguments[0], arguments[1], arguments[2], descriptors[0])
             count += 1
     return count
+
+
+def _holders(path: str) -> list[int]:
+    """Return the processes that have the listening socket at ``path`` open (unix(7), proc(5))."""
+    with open("/proc/net/unix", encoding="utf-8", errors="surrogateescape") as file:
+        sockets = {f"socket:[{words[6]}]" for line in file if (words := line.split(maxsplit=7))[-1].strip() == path}
+    found = []
+    for entry in filter(str.isdigit, os.listdir("/proc")):
+        with contextlib.suppress(OSError):
+            if any(os.readlink(link.path) in sockets for link in os.scandir(f"/proc/{entry}/fd")):
+                found.append(int(entry))
+    return found

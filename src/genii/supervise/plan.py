@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from genii.supervise.model import Program, Settings
 
-__all__ = ["cycle", "dependents", "difference", "may_start", "may_stop", "start_order", "with_dependencies"]
+__all__ = ["cycle", "dependents", "difference", "essence", "may_start", "may_stop", "start_order", "with_dependencies"]
 
 _ADJUSTED = frozenset(
     {
@@ -119,6 +119,11 @@ def difference(old: Settings, new: Settings) -> Difference:
         adjusted=adjusted,
         settings=settings,
     )
+
+
+def essence(program: Program) -> dict[str, object]:
+    """Return what of a program can't change without a restart of its processes."""
+    return {key: getattr(program, key) for key in program.__struct_fields__ if key not in _ADJUSTED}
 
 
 def _changed_keys(before: msgspec.Struct, after: msgspec.Struct) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import stat
 import time
 from binascii import crc32
 from dataclasses import dataclass, replace
@@ -31,6 +32,8 @@ from genii.supervise.machine import (
     step,
 )
 from genii.supervise.model import ProbeKind, State
+from genii.supervise.output import log_words
+from genii.supervise.plan import essence
 from genii.supervise.template import for_process
 from genii.system import privileges
 from genii.system.process import (
@@ -82,13 +85,15 @@ class Services:
     """Is told of each change of state, with the life before it."""
     sockets: Callable[[Program], tuple[tuple[str, int], ...]]
     """Returns the listening sockets of a program by name."""
+    adopt_sockets: Callable[[Program, int], None]
+    """Takes the sockets of a program back from one of its processes, given by its pidfd."""
     spawns: int = 0
     exits: int = 0
 
 
 def digest(program: Program) -> int:
-    """Return a number that tells whether a running process still is what is declared."""
-    return crc32(msgspec.json.encode(program))
+    """Return a number that tells whether a running process still is what is declared, or has to be replaced."""
+    return crc32(msgspec.json.encode(essence(program)))
 
 
 class Process:
@@ -298,6 +303,22 @@ class Process:
             if log is not None and self.services.output.has(self.name + key):
                 self.services.output.open(self.name + key, self.name, log)
 
+    def reopen_streams(self) -> None:
+        """Find the pipes of an adopted process whose keeper died too, by its own descriptors (proc(5))."""
+        output, logs = self.services.output, self.program.logs
+        for number, key, log in ((1, "/stdout", logs.stdout), (2, "/stderr", logs.stderr)):
+            if log is None or output.has(self.name + key):
+                continue
+            try:
+                reading = os.open(f"/proc/{self.life.pid}/fd/{number}", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+            except OSError as error:
+                _log.warning("%s: its %s can't be found again: %s", self.name, key[1:], error.strerror)
+                continue
+            if stat.S_ISFIFO(os.fstat(reading).st_mode):
+                output.adopt(self.name + key, self.name, log_words(log), reading)
+            else:
+                os.close(reading)
+
     def forget_streams(self) -> None:
         """Write what is in the pipes and close them; for a slot that is no longer wanted."""
         for key in ("/stdout", "/stderr"):
@@ -380,6 +401,7 @@ class Process:
         self.started_at = found.time
         self.started_digest = found.digest
         self.services.poller.add(self._pidfd, self._ended)
+        self.services.adopt_sockets(self.program, self._pidfd)
         age = max(0.0, time.time() - found.time)
         started = self.services.loop.time() - age
         self.life = replace(self.life, restarts=found.restarts)

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import os
+import socket
 from typing import TYPE_CHECKING
 
 from genii.system.listen import listen_tcp, listen_unix, parse_address
 from genii.system.privileges import resolve
+from genii.system.process import copy_descriptor
 
 if TYPE_CHECKING:
-    import socket
-
     from genii.supervise.model import Program, SocketSpec
 
 __all__ = ["Sockets"]
+
+
+FIRST = 3
+"""The descriptor that the first socket of a program has there, see sd_listen_fds(3)."""
 
 
 class Sockets:
@@ -43,6 +47,20 @@ class Sockets:
         self._bound[spec.url] = (spec, bound)
         return bound
 
+    def adopt(self, program: Program, process: int) -> None:
+        """Take the sockets back that a process (its pidfd) was given by an earlier supervisor; others may share them."""
+        for number, spec in enumerate(program.sockets, FIRST):
+            if spec.url in self._bound:
+                continue
+            try:
+                found = socket.socket(fileno=copy_descriptor(process, number))
+            except OSError:
+                continue  # it has closed it, and whoever starts next binds it anew
+            if _is_bound_to(found, spec):
+                self._bound[spec.url] = (spec, found)
+            else:
+                found.close()
+
     def keep_only(self, wanted: set[str]) -> None:
         """Close the sockets whose URL is not in ``wanted``."""
         for url in [url for url in self._bound if url not in wanted]:
@@ -51,6 +69,17 @@ class Sockets:
     def close(self) -> None:
         """Close all."""
         self.keep_only(set())
+
+
+def _is_bound_to(found: socket.socket, spec: SocketSpec) -> bool:
+    """Say whether a socket listens where it is declared; the program may have put another in its place."""
+    address = parse_address(spec.url)
+    try:
+        name = found.getsockname()
+        listens = bool(found.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN))
+    except OSError:
+        return False
+    return listens and (name == address.path if address.path else name[1] == address.port)
 
 
 def _bind(spec: SocketSpec) -> socket.socket:

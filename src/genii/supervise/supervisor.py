@@ -92,6 +92,7 @@ class Supervisor:
             chance=_chance,
             changed=self._changed,
             sockets=self.sockets.of,
+            adopt_sockets=self.sockets.adopt,
         )
         self.slots = Slots(self.services)
         self.ordering = Ordering(self.slots, loop)

@@ -35,6 +35,7 @@ def main() -> int:
     """Serve requests until the supervisor is gone or idle."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     link = _socket.socket(fileno=SOCKET)
+    os.set_inheritable(SOCKET, False)  # no program may listen in, or answer in our place
     fork = _make_fork()
     waiter = select.poll()
     waiter.register(SOCKET, select.POLLIN)

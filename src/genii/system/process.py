@@ -12,6 +12,7 @@ from genii.system.procfs import read_stat, start_time
 
 __all__ = [
     "boot_id",
+    "copy_descriptor",
     "group_exists",
     "group_members",
     "open_process",
@@ -19,6 +20,9 @@ __all__ = [
     "send_group_signal",
     "send_signal",
 ]
+
+_PIDFD_GETFD = 438
+"""The number of the system call, the same on all machines."""
 
 
 def boot_id() -> str:
@@ -43,6 +47,21 @@ def open_process(pid: int, started: int = 0) -> int:
     except ProcessLookupError:
         os.close(descriptor)
         raise
+    return descriptor
+
+
+def copy_descriptor(process: int, number: int) -> int:
+    """Return a copy of descriptor ``number`` of the process behind a pidfd, see pidfd_getfd(2).
+
+    Raises:
+        OSError: it has none, or it is not ours to look into.
+    """
+    import ctypes
+
+    libc = ctypes.CDLL(None, use_errno=True)
+    descriptor = int(libc.syscall(_PIDFD_GETFD, process, number, 0))
+    if descriptor < 0:
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
     return descriptor
 
 
