@@ -233,6 +233,17 @@ def test_a_worker_comes_back_to_a_server_that_was_gone(serve: Callable[..., Serv
             assert client.call("Text::reverse", b"cd") == b"dc"
 
 
+def test_a_worker_leaves_a_connection_that_died_unseen() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        mute.settimeout(20)
+        worker = Text(f"127.0.0.1:{mute.getsockname()[1]}", heartbeat=0.05)
+        with working(worker):
+            first, _ = mute.accept()
+            second, _ = mute.accept()
+            with first, second:
+                assert first.recv(100)
+
+
 def test_a_worker_serves_several_servers(serve: Callable[..., ServerThread]) -> None:
     servers = [serve() for _ in range(3)]
     with working(Text([server.address for server in servers])):

@@ -19,6 +19,7 @@ from genii.errors import UsageError
 from genii.gearman.metrics import describe, render_metrics, render_text
 from genii.gearman.server import JobServer
 from genii.system.listen import is_loopback, listen_tcp, listen_unix
+from genii.system.notify import notify
 
 if TYPE_CHECKING:
     import ssl
@@ -148,9 +149,15 @@ class Program:
         loop.add_signal_handler(signal.SIGUSR1, lambda: server.stop(graceful=True))
         loop.add_signal_handler(signal.SIGHUP, self.open_log)
         page = await self._open_page(server)
-        _log.info("serving at %s", self.addresses)
+
+        def serving() -> None:
+            _log.info("serving at %s", self.addresses)
+            notify("READY=1")
+            if ready is not None:
+                ready()
+
         try:
-            await server.serve([(listener, self.context) for listener in self.sockets], ready)
+            await server.serve([(listener, self.context) for listener in self.sockets], serving)
         finally:
             if page is not None:
                 await page.close(grace=0.5)
