@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from genii.backoff import Backoff
 from genii.serve.scoreboard import BEGAN, BUSY, ENDED, FREE, IDLE, LEAVING, STARTING
 from genii.supervise.machine import Adopted, BecameReady, Due, Exited, Failed, Life, Rules, StopWanted, step
-from genii.supervise.model import Restart, State, Stop
 from genii.supervise.scaling import Member
+from genii.supervise.state import Restart, State
 from genii.system.process import reap, send_signal
 
 if TYPE_CHECKING:
@@ -24,7 +24,16 @@ ADOPTED = -1
 """The generation of workers that were forked before the manager was replaced."""
 
 _START_TIMEOUT = 60.0
+_FOR_EVER = 1e9
 _RETRIES = 1 << 30  # a server never gives up: whoever mends the cause must not have to start it, too
+
+
+class Leave(NamedTuple):
+    """How a worker is asked to end: it alone, as its connections are its own."""
+
+    timeout: float
+    signal: int = 15
+    group: bool = False
 
 
 def rules_of(settings: Settings) -> Rules:
@@ -42,14 +51,14 @@ def rules_of(settings: Settings) -> Rules:
         early_exit_fails=True,
         retries=_RETRIES,
         backoff=Backoff(initial=0.1, cap=settings.backoff_cap),
-        stop=Stop(timeout=settings.stop_timeout or 1e9, group=False),
+        stop=Leave(settings.stop_timeout or _FOR_EVER),
     )
 
 
 class Child:
     """One worker, through all its processes: who leaves after its share of requests is followed in the same slot."""
 
-    __slots__ = ("_proof", "_rules", "board", "generation", "key", "life", "pidfd", "place", "told", "unsure")
+    __slots__ = ("_proof", "_rules", "board", "generation", "key", "life", "pidfd", "place", "told")
 
     def __init__(self, key: int, generation: int, settings: Settings, board: Scoreboard) -> None:
         self.key = key
@@ -60,8 +69,6 @@ class Child:
         self.pidfd = -1
         self.told = 0
         """The signal that asked it to leave; 0: none did."""
-        self.unsure = 0
-        """How often it was told and could still have missed it."""
         self._rules = rules_of(settings)
         self._proof = settings.startsecs
 
@@ -142,7 +149,7 @@ class Child:
         if not ended:
             return None
         os.close(self.pidfd)
-        self.pidfd, self.told, self.unsure = -1, 0, 0
+        self.pidfd, self.told = -1, 0
         pid = self.life.pid
         done = self.state == LEAVING and status == 0
         if self.place >= 0:

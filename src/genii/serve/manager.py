@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import _signal  # without the enums of signal, whose conversions cost more than a fork
 import contextlib
+import ctypes
 import gc
 import logging
 import os
@@ -25,8 +26,8 @@ from genii.serve.recruit import Recruit, is_async
 from genii.serve.scoreboard import IDLE, TELL_READY, TELL_SATURATED
 from genii.serve.upgrade import Trial, replace_process
 from genii.supervise.machine import KillGroup, SendStop, Spawn, Spawned, SpawnFailed, StartWanted
-from genii.supervise.model import State
 from genii.supervise.scaling import Pace, scale
+from genii.supervise.state import State
 from genii.system.notify import notify
 from genii.units import format_signal, parse_signal
 
@@ -93,6 +94,7 @@ class Manager:
         self._trial: Trial | None = None
         self._poll = select.poll()
         self._by_descriptor: dict[int, Child] = {}
+        self.prctl = ctypes.CDLL(None).prctl
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._blocked: list[int] = []
         self._now = time.monotonic()

@@ -54,8 +54,6 @@ class Settings:
     rolling: bool = False
     """Whether a reload replaces the workers one after the other; else all at once."""
     preload: bool = True
-    raw: bool = False
-    """Whether the handler gets the bare descriptor of the connection in place of a socket."""
     concurrency: int = 1000
     """How many connections a worker serves at once when the handler is async."""
     event_loop: EventLoop = "auto"

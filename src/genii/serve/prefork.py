@@ -50,7 +50,6 @@ def prefork(
     backoff_cap: float = 10.0,
     rolling: bool = False,
     preload: bool = True,
-    raw: bool = False,
     concurrency: int = 1000,
     event_loop: EventLoop = "auto",
     backlog: int = DEFAULT_BACKLOG,
@@ -83,7 +82,7 @@ def prefork(
     settings = Settings(
         bounds=worker_bounds(workers, grace=idle_grace), max_requests=max_requests, jitter=jitter,
         request_timeout=request_timeout, receive_timeout=receive_timeout, stop_timeout=stop_timeout,
-        spawn_interval=spawn_interval, backoff_cap=backoff_cap, rolling=rolling, preload=preload, raw=raw,
+        spawn_interval=spawn_interval, backoff_cap=backoff_cap, rolling=rolling, preload=preload,
         concurrency=concurrency, event_loop=event_loop, signals={**DEFAULT_SIGNALS, **(trap_signals or {})},
         before_fork=before_fork, after_fork=after_fork, on_child_reap=on_child_reap, before_exit=before_exit,
         on_reload=on_reload,

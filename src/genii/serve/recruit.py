@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import _signal  # see genii.serve.manager
-import ctypes
 import logging
 import os
 import signal
@@ -78,9 +77,7 @@ class Recruit:
                 request_timeout=settings.request_timeout, event_loop=settings.event_loop,
             )  # fmt: skip
         else:
-            worker = Worker(
-                handler, self._manager.listeners, place, raw=settings.raw, receive_timeout=settings.receive_timeout
-            )
+            worker = Worker(handler, self._manager.listeners, place, receive_timeout=settings.receive_timeout)
         worker.prepare(leave)
         # From here on a signal ends it in order; one that came since the fork is delivered now.
         _signal.pthread_sigmask(_signal.SIG_UNBLOCK, self._blocked)
@@ -93,7 +90,7 @@ class Recruit:
 
     def _tie(self) -> None:
         """Let the kernel tell us when the manager dies; see prctl(2)."""
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, int(signal.SIGTERM))
+        self._manager.prctl(_PR_SET_PDEATHSIG, int(signal.SIGTERM))
         if os.getppid() != self._manager.pid:
             os._exit(_FAILED)
 

@@ -97,12 +97,11 @@ class Worker:
     """Serve connections one after the other until told to leave."""
 
     def __init__(
-        self, handler: Handler, listeners: Sequence[socket.socket], place: Place, *, raw: bool, receive_timeout: float
+        self, handler: Handler, listeners: Sequence[socket.socket], place: Place, *, receive_timeout: float
     ) -> None:
         self._handler = handler
         self._listeners = listeners
         self._place = place
-        self._raw = raw
         self._receive_timeout = receive_timeout
         self._manager = os.getppid()
         self._pid = os.getpid()
@@ -125,33 +124,29 @@ class Worker:
     def run(self, lifetime: int) -> None:
         """Serve up to ``lifetime`` requests (-1: any number)."""
         self._left = lifetime
-        handle = self._handler if self._raw else self._with_socket()
+        handle = self._connected()
         accept = self._accept_one() if len(self._listeners) == 1 else self._accept_any()
         place, clock = self._place, time.monotonic_ns
-        begin, end, close = place.begin, place.end, os.close
-        raw = self._raw
+        begin, end = place.begin, place.end
         place.ready()
         while self._left:
             try:
-                connection, peer = accept()
+                descriptor, peer = accept()
             except OSError as error:
                 if self._left and self._recovers(error):
                     continue
                 break
             begin(clock())
             try:
-                handle(connection, peer)
+                handle(descriptor, peer)
             except Exception as error:
                 self._failed(error, peer)
-            finally:
-                if raw:
-                    close(connection)
             end(clock())
             self._left -= 1
         if self._pid != os.getpid():
             os._exit(0)  # the handler forked, and its child came back from it
 
-    def _with_socket(self) -> Handler:
+    def _connected(self) -> Handler:
         handler, limit = self._handler, b""
         if len(self._listeners) > 1:
             family = kind = protocol = -1
