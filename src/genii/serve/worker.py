@@ -105,7 +105,7 @@ class Worker:
         self._receive_timeout = receive_timeout
         self._manager = os.getppid()
         self._pid = os.getpid()
-        self._left = -1
+        self._stopping = False
         self._null = -1
         self._bell = (-1, -1)
         self.code = 0
@@ -123,17 +123,17 @@ class Worker:
 
     def run(self, lifetime: int) -> None:
         """Serve up to ``lifetime`` requests (-1: any number)."""
-        self._left = lifetime
+        left = lifetime
         handle = self._connected()
         accept = self._accept_one() if len(self._listeners) == 1 else self._accept_any()
         place, clock = self._place, time.monotonic_ns
         begin, end = place.begin, place.end
         place.ready()
-        while self._left:
+        while left and not self._stopping:
             try:
                 descriptor, peer = accept()
             except OSError as error:
-                if self._left and self._recovers(error):
+                if not self._stopping and self._recovers(error):
                     continue
                 break
             begin(clock())
@@ -142,7 +142,7 @@ class Worker:
             except Exception as error:
                 self._failed(error, peer)
             end(clock())
-            self._left -= 1
+            left -= 1
         if self._pid != os.getpid():
             os._exit(0)  # the handler forked, and its child came back from it
 
@@ -215,17 +215,17 @@ class Worker:
             return
         _log.error("handling %s: %s", peer, error, exc_info=error)
         if isinstance(error, MemoryError):
-            self._left = 1  # this request was the last
+            self._stopping = True  # this request was the last
 
     def _leave(self, *_: object) -> None:
-        self._left = 0
+        self._stopping = True
         if self._null >= 0:
             # An accept(2) that waits is interrupted and tried again: now it fails, and no client was taken.
             os.dup2(self._null, self._listeners[0].fileno(), inheritable=False)
         watch_orphan(self._manager)
 
     def _forked(self) -> None:
-        self._left = 0
+        self._stopping = True
 
 
 def watch_orphan(manager: int) -> None:
