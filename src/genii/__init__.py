@@ -27,6 +27,7 @@ _PUBLIC: dict[str, str] = {
     "daemonize": "genii.system.daemonize",
     "notify": "genii.system.notify",
     "PidFile": "genii.system.pidfile",
+    "prefork": "genii.serve.prefork",
     "Signals": "genii.events.signals",
     "Worker": "genii.gearman.worker",
 }

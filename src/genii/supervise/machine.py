@@ -14,16 +14,16 @@ one that means nothing there is listed as ``nothing``.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from genii.errors import InternalError
-from genii.supervise.model import Restart, State
+from genii.supervise.state import Restart, State
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from genii.backoff import Backoff
-    from genii.supervise.model import Program, Stop
+    from genii.supervise.model import Program
 
 __all__ = [
     "TABLE",
@@ -45,6 +45,7 @@ __all__ = [
     "Spawned",
     "StartWanted",
     "StopWanted",
+    "Stopping",
     "rules_for",
     "step",
 ]
@@ -55,6 +56,22 @@ _KILL_AGAIN = 5.0
 
 class Impossible(InternalError):
     """Refuse an event that can't happen in this state: the shell and the machine disagree."""
+
+
+class Stopping(Protocol):
+    """How a process is asked to end; ``genii.supervise.model.Stop`` is that of a declared program."""
+
+    @property
+    def signal(self) -> int:
+        """The signal that asks it."""
+
+    @property
+    def timeout(self) -> float:
+        """Seconds until KILL."""
+
+    @property
+    def group(self) -> bool:
+        """Whether its whole process group is meant."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +86,7 @@ class Rules:
     early_exit_fails: bool
     retries: int
     backoff: Backoff
-    stop: Stop
+    stop: Stopping
 
 
 def rules_for(program: Program) -> Rules:

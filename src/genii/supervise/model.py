@@ -6,12 +6,13 @@ users still by name (they are looked up when a process starts, as the user datab
 
 from __future__ import annotations
 
-from enum import IntEnum, StrEnum
+from enum import StrEnum
 from typing import Literal
 
 import msgspec
 
 from genii.backoff import Backoff
+from genii.supervise.state import Restart, State
 from genii.supervise.template import fill
 
 __all__ = [
@@ -32,32 +33,6 @@ __all__ = [
     "Stop",
     "Watch",
 ]
-
-
-class State(IntEnum):
-    """The states of a process, with supervisord's names and numbers."""
-
-    STOPPED = 0
-    STARTING = 10
-    RUNNING = 20
-    BACKOFF = 30
-    STOPPING = 40
-    EXITED = 100
-    FATAL = 200
-    UNKNOWN = 1000
-
-    @property
-    def alive(self) -> bool:
-        """Say whether there is a process behind the state."""
-        return self in (State.STARTING, State.RUNNING, State.STOPPING)
-
-
-class Restart(StrEnum):
-    """When a process that ended by itself is started again."""
-
-    ALWAYS = "always"
-    ON_FAILURE = "on-failure"
-    NEVER = "never"
 
 
 class Frozen(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):

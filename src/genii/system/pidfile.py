@@ -130,6 +130,10 @@ class PidFile:
             os.close(self._descriptor)
             self._descriptor = -1
 
+    def adopt(self, descriptor: int) -> None:
+        """Take over the locked descriptor that this process acquired before it executed itself anew."""
+        self._descriptor = descriptor
+
     def fileno(self) -> int:
         """Return the locked descriptor, -1 when it is not acquired."""
         return self._descriptor

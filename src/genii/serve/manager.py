@@ -1,0 +1,505 @@
+"""The manager: forks workers, waits for signals and ends, and carries out what the machine and the plans decide.
+
+It never touches a connection and sleeps unless something happens: a signal, the end of a worker (pidfd), a worker that
+asked for attention (eventfd), a deadline.
+"""
+
+from __future__ import annotations
+
+import _signal  # without the enums of signal, whose conversions cost more than a fork
+import contextlib
+import ctypes
+import gc
+import logging
+import os
+import select
+import signal
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from genii.errors import UsageError
+from genii.events.signals import Signals
+from genii.serve.child import ADOPTED, Child
+from genii.serve.plan import replace_generation
+from genii.serve.recruit import Recruit, is_async
+from genii.serve.scoreboard import IDLE, TELL_READY, TELL_SATURATED
+from genii.serve.upgrade import Trial, replace_process
+from genii.supervise.machine import KillGroup, SendStop, Spawn, Spawned, SpawnFailed, StartWanted
+from genii.supervise.scaling import Pace, scale
+from genii.supervise.state import State
+from genii.system.notify import notify
+from genii.units import format_signal, parse_signal
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Callable, Sequence
+
+    from genii.serve.model import Handler, Settings
+    from genii.serve.scoreboard import Row, Scoreboard
+    from genii.serve.upgrade import Handover
+    from genii.supervise.machine import Effect
+    from genii.supervise.scaling import Member
+    from genii.system.pidfile import PidFile
+
+__all__ = ["Manager"]
+
+_log = logging.getLogger("genii.prefork")
+
+_ENDS = ("TERM", "INT", "QUIT")
+_OWN = ("USR2", "TTIN", "TTOU")
+_RESEND = 0.02
+"""Seconds between two signals to a worker that may have missed the first."""
+_BUSY_LOOK = 0.25
+"""Seconds between looks whether a server that was all busy has room again, when somebody wants to know."""
+_MARGIN = 5.0
+"""Seconds beyond its deadline that an async worker has to cancel the request itself."""
+
+
+class Manager:
+    """What hooks get to see: ``rows()``, ``scale()``, ``settings``, ``pid``; ``run`` serves until told to end."""
+
+    def __init__(
+        self,
+        load: Callable[[], Handler],
+        listeners: Sequence[socket.socket],
+        settings: Settings,
+        board: Scoreboard,
+        *,
+        pid_file: PidFile | None = None,
+        directory: str = "",
+        on_ready: Callable[[], object] = lambda: None,
+    ) -> None:
+        self.settings = settings
+        self.listeners = listeners
+        self.pid = os.getpid()
+        self.generation = 0
+        self._load = load
+        self._handler: Handler | None = None
+        self._margin = _MARGIN
+        self._board = board
+        self._pid_file = pid_file
+        self._directory = directory
+        self._on_ready = on_ready
+        self._announced = False
+        self._children: dict[int, Child] = {}
+        self._serial = 0
+        self._stopping = False
+        self._target = 0
+        self._pace = Pace()
+        self._last_fork = 0.0
+        self._deferred: list[Child] = []
+        self._decide_at: float | None = None
+        self._saturated = False
+        self._trial: Trial | None = None
+        self._poll = select.poll()
+        self._by_descriptor: dict[int, Child] = {}
+        self.prctl = ctypes.CDLL(None).prctl
+        self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._blocked: list[int] = []
+        self._now = time.monotonic()
+
+    # For hooks and users.
+
+    def rows(self) -> list[Row]:
+        """Return what each worker is doing."""
+        return self._board.rows(time.monotonic_ns())
+
+    @property
+    def handler(self) -> Handler | None:
+        """What serves a connection; ``on_reload`` may put another in its place. None: each worker loads its own."""
+        return self._handler
+
+    @handler.setter
+    def handler(self, handler: Handler) -> None:
+        self._handler = handler
+        self._margin = _MARGIN if is_async(handler) else 0.0
+
+    def scale(self, minimum: int, maximum: int | None = None) -> None:
+        """Change how many workers run; raises ``UsageError``."""
+        maximum = minimum if maximum is None else maximum
+        if minimum < 1:
+            raise UsageError(f"{minimum} workers: at least one has to run")
+        if maximum * 2 > self._board.capacity:
+            raise UsageError(f"{maximum} workers: the scoreboard has room for {self._board.capacity // 2}")
+        self.settings = replace(self.settings, bounds=replace(self.settings.bounds, minimum=minimum, maximum=maximum))
+
+    def stop(self) -> None:
+        """End the server as TERM does."""
+        self._end("TERM")
+
+    # The loop.
+
+    def run(self, handover: Handover | None = None) -> None:
+        """Serve until TERM, INT or QUIT; all workers are gone when this returns."""
+        with Signals(stops=()) as signals:
+            self._install(signals)
+            if handover is not None:
+                self._adopt(handover)
+            self._preload()
+            self._poll.register(signals.fileno(), select.POLLIN)
+            self._poll.register(self._wake, select.POLLIN)
+            if handover is not None:
+                _signal.pthread_sigmask(_signal.SIG_UNBLOCK, self._blocked)
+            while self._children or not self._stopping:
+                self._now = time.monotonic()
+                self._arrange()
+                self._wait(signals)
+            self._poll.unregister(signals.fileno())
+        os.close(self._wake)
+
+    def _install(self, signals: Signals) -> None:
+        names = [name.upper().removeprefix("SIG") for name in self.settings.signals]
+        for name in dict.fromkeys((*names, *_ENDS, "HUP", *_OWN)):
+            signals.on(name, lambda: None)
+            self._blocked.append(int(parse_signal(name)))
+        for number in (signal.SIGPIPE, signal.SIGALRM):
+            signal.signal(number, signal.SIG_IGN)
+
+    def _preload(self) -> None:
+        if self.settings.preload:
+            self.handler = self._load()
+        gc.collect()
+        gc.freeze()  # collections in the workers would copy every page that they touch
+
+    def _wait(self, signals: Signals) -> None:
+        """Wait for what happens, and handle it."""
+        timeout = self._next() - time.monotonic()
+        found = self._poll.poll(max(0.0, timeout) * 1000 if timeout < 1e6 else None)
+        self._now = time.monotonic()
+        for descriptor, _ in found:
+            child = self._by_descriptor.get(descriptor)
+            if child is not None:
+                self._ended(child)
+            elif descriptor == self._wake:
+                with contextlib.suppress(BlockingIOError):
+                    os.eventfd_read(self._wake)
+            elif self._trial is not None and descriptor == self._trial.descriptor:
+                self._trial_ended()
+        for number in signals.take():
+            self._signalled(format_signal(number))
+
+    def _next(self) -> float:
+        """Return when to look again though nothing happens."""
+        moments = [child.life.deadline for child in self._children.values() if child.life.deadline is not None]
+        if self._decide_at is not None:
+            moments.append(self._decide_at)
+        if self._deferred:
+            moments.append(self._last_fork + self.settings.spawn_interval)
+        if any(child.may_have_missed for child in self._children.values()):
+            moments.append(self._now + _RESEND)
+        if self._saturated and "NOTIFY_SOCKET" in os.environ:
+            moments.append(self._now + _BUSY_LOOK)
+        if self._trial is not None:
+            moments.append(self._trial.deadline)
+        if self.settings.request_timeout:
+            moments.append(self._request_deadline())
+        return min(moments, default=float("inf"))
+
+    def _request_deadline(self) -> float:
+        """Return when the oldest request will have taken too long; a request may begin right now."""
+        patience = self._patience
+        began = [child.began_ns for child in self._children.values()]
+        return min((one / 1e9 for one in began if one), default=self._now) + patience
+
+    @property
+    def _patience(self) -> float:
+        return self.settings.request_timeout + self._margin
+
+    # What ought to be.
+
+    def _arrange(self) -> None:
+        """Compare wanted with actual and take the steps that are due."""
+        for child in list(self._children.values()):
+            if child.life.deadline is not None and self._now >= child.life.deadline:
+                self._carry_out(child, child.due(self._now))
+        self._fork_deferred()
+        self._kill_stuck()
+        self._tell_again()
+        if self._trial is not None and self._now >= self._trial.deadline:
+            self._trial.kill()
+        if not self._stopping:
+            self._number()
+            self._announce()
+
+    def _number(self) -> None:
+        """Start and retire workers so that the right number of the right generation serves."""
+        serving = [child for child in self._children.values() if not child.retired]
+        old = [child for child in serving if child.generation != self.generation]
+        if old:
+            self._replace(serving, old)
+        elif len(serving) > self.settings.bounds.maximum:
+            self._reduce(serving)
+        else:
+            self._follow_load(serving)
+        wishes = TELL_READY if old or not self._announced else 0
+        room = len(serving) < self.settings.bounds.maximum
+        if (self.settings.bounds.elastic and room) or "NOTIFY_SOCKET" in os.environ:
+            wishes |= TELL_SATURATED
+        self._board.ask(wishes)
+
+    def _replace(self, serving: list[Child], old: list[Child]) -> None:
+        self._decide_at = None
+        ready = sum(child.ready for child in serving if child.generation == self.generation)
+        starting = len(serving) - len(old) - ready
+        bounds = self.settings.bounds
+        target = min(max(self._target, bounds.minimum), bounds.maximum)
+        at_once = 1 if self.settings.rolling else target
+        step = replace_generation(target, len(old), starting, ready, at_once=at_once, room=self._board.room)
+        for child in old[: step.retire]:
+            self._carry_out(child, child.retire(self._now))
+        for _ in range(step.start):
+            self._add()
+
+    def _reduce(self, serving: list[Child]) -> None:
+        """Retire at once what is too much: somebody asked for fewer. Who is busy finishes its request."""
+        by_idleness = sorted(serving, key=lambda child: (child.state != IDLE, child.member().since))
+        for child in by_idleness[: len(serving) - self.settings.bounds.maximum]:
+            self._carry_out(child, child.retire(self._now))
+
+    def _follow_load(self, serving: list[Child]) -> None:
+        bounds, members = self.settings.bounds, [child.member() for child in serving]
+        step = scale(bounds, members, 0, self._now, self._pace)
+        self._pace, self._decide_at = step.pace, step.deadline
+        if not bounds.elastic:
+            self._decide_at = None
+        for key in step.retire:
+            self._carry_out(self._children[key], self._children[key].retire(self._now))
+        for _ in range(min(step.start, self._board.room)):
+            self._add()
+        if bounds.elastic and self._decide_at is None and len(serving) > bounds.minimum:
+            # Nothing tells us that a busy worker has become idle: look when it could be let go the soonest.
+            self._decide_at = self._now + max(bounds.grace, 0.1)
+        self._tell_busy(members)
+
+    def _tell_busy(self, members: list[Member]) -> None:
+        saturated = bool(members) and all(member.busy for member in members)
+        if saturated != self._saturated:
+            self._saturated = saturated
+            notify(f"BUSY={int(saturated)}")
+
+    def _announce(self) -> None:
+        """Tell whoever started us that we serve, once the first worker does."""
+        if not self._announced and any(child.ready for child in self._children.values()):
+            self._announced = True
+            notify("READY=1")
+            self._on_ready()
+
+    def _add(self) -> None:
+        self._serial += 1
+        child = Child(self._serial, self.generation, self.settings, self._board)
+        self._children[child.key] = child
+        self._carry_out(child, child.handle(StartWanted(), self._now))
+
+    # What is done.
+
+    def _carry_out(self, child: Child, effects: Sequence[Effect]) -> None:
+        for effect in effects:
+            match effect:
+                case Spawn():
+                    self._deferred.append(child)
+                    self._fork_deferred()
+                case SendStop():
+                    child.tell(self._stop_signal)
+                case KillGroup():
+                    _log.warning("worker %d did not end in time and is killed", child.life.pid)
+                    child.kill()
+        if child.life.state in (State.STOPPED, State.EXITED, State.FATAL):
+            self._children.pop(child.key, None)
+
+    @property
+    def _stop_signal(self) -> int:
+        name = self.settings.signals.get("TERM" if self._stopping else "HUP") or "TERM"
+        return int(parse_signal(name))
+
+    def _fork_deferred(self) -> None:
+        """Fork those that wait, as fast as the spawn interval allows."""
+        interval = self.settings.spawn_interval
+        while self._deferred and (not interval or self._now >= self._last_fork + interval or not self._last_fork):
+            child = self._deferred.pop(0)
+            self._last_fork = self._now
+            self._fork(child)
+
+    def _fork(self, child: Child) -> None:
+        if child.life.state is State.STOPPING:
+            self._carry_out(child, child.handle(SpawnFailed("not wanted any more"), self._now))
+            return
+        child.place = self._board.take(time.monotonic_ns())
+        try:
+            if child.place < 0:
+                raise OSError("the scoreboard is full")
+            if self.settings.before_fork is not None:
+                self.settings.before_fork(self)
+            pid = self._fork_blocked(child.place)
+        except Exception as error:
+            _log.error("can't fork a worker: %s", error)
+            if child.place >= 0:
+                self._board.free(child.place)
+                child.place = -1
+            self._carry_out(child, child.handle(SpawnFailed(str(error)), self._now, _chance()))
+            return
+        child.pidfd = os.pidfd_open(pid)
+        self._poll.register(child.pidfd, select.POLLIN)
+        self._by_descriptor[child.pidfd] = child
+        self._carry_out(child, child.handle(Spawned(pid), self._now))
+
+    def _fork_blocked(self, place: int) -> int:
+        """Fork; signals wait until the child has handlers of its own."""
+        lifetime = self.settings.lifetime(_chance() if self.settings.max_requests else 0.0)
+        _signal.pthread_sigmask(_signal.SIG_BLOCK, self._blocked)
+        try:
+            pid = os.fork()
+            if pid == 0:
+                Recruit(self, place, self._board, self._wake, self._blocked).serve(
+                    self._handler or self._load, lifetime, loaded=self._handler is not None
+                )
+        finally:
+            _signal.pthread_sigmask(_signal.SIG_UNBLOCK, self._blocked)
+        return pid
+
+    def _ended(self, child: Child) -> None:
+        descriptor = child.pidfd
+        stuck = child.began_ns
+        outcome = child.ended(self._now, _chance())
+        if outcome is None:
+            return
+        self._poll.unregister(descriptor)
+        del self._by_descriptor[descriptor]
+        pid, status, effects = outcome
+        if status:
+            how = f"was killed by {format_signal(-status)}" if status < 0 else f"ended with {status}"
+            _log.warning("worker %d %s%s", pid, how, " in the middle of a request" if stuck else "")
+        if self.settings.on_child_reap is not None:
+            try:
+                self.settings.on_child_reap(self, pid, status)
+            except Exception:
+                _log.exception("on_child_reap")
+        self._carry_out(child, effects)
+
+    def _kill_stuck(self) -> None:
+        """Kill workers whose request takes too long; the others go on."""
+        if not self.settings.request_timeout:
+            return
+        limit = int((self._now - self._patience) * 1e9)
+        for child in self._children.values():
+            began = child.began_ns
+            if began and began <= limit:
+                _log.warning(
+                    "worker %d is killed: its request takes longer than %g s",
+                    child.life.pid, self.settings.request_timeout,
+                )  # fmt: skip
+                child.kill()
+
+    def _tell_again(self) -> None:
+        for child in self._children.values():
+            if child.may_have_missed:
+                child.tell(child.told)
+
+    # Signals.
+
+    def _signalled(self, name: str) -> None:
+        if name in _ENDS:
+            self._end(name)
+        elif name == "HUP":
+            self.reload()
+        elif name == "USR2":
+            self.upgrade()
+        elif name in ("TTIN", "TTOU"):
+            self._change_number(1 if name == "TTIN" else -1)
+        else:
+            self.signal_workers(name)
+
+    def signal_workers(self, name: str) -> None:
+        """Send the workers what ``trap_signals`` says for this signal."""
+        passed_on = self.settings.signals.get(name)
+        for child in self._children.values():
+            if passed_on is not None and child.pidfd >= 0:
+                signal.pidfd_send_signal(child.pidfd, parse_signal(passed_on))
+
+    def _end(self, name: str) -> None:
+        if self._stopping:
+            return
+        _log.info("%s: ending %d workers", name, len(self._children))
+        self._stopping = True
+        self._decide_at = None
+        notify("STOPPING=1")
+        if self._trial is not None:
+            self._trial.kill()
+        for child in list(self._children.values()):
+            if not child.retired:
+                self._carry_out(child, child.retire(self._now))
+
+    def reload(self) -> None:
+        """Call ``on_reload`` and replace all workers; when it raises, nothing is changed."""
+        if self._stopping:
+            return
+        if self.settings.on_reload is not None:
+            try:
+                self.settings.on_reload(self)
+            except Exception:
+                _log.exception("the reload failed; the workers go on as they are")
+                return
+        self._target = sum(not child.retired for child in self._children.values())
+        self.generation += 1
+        _log.info("reload: generation %d of the workers", self.generation)
+        gc.freeze()
+
+    def _change_number(self, by: int) -> None:
+        bounds = self.settings.bounds
+        try:
+            self.scale(max(1, bounds.minimum + by), max(1, bounds.maximum + by))
+        except UsageError as error:
+            _log.warning("%s", error)
+
+    # A new version of the program.
+
+    def upgrade(self) -> None:
+        """Replace this process by the program as it is now on disk, if that comes up; no connection is lost."""
+        if self._stopping or self._trial is not None:
+            return
+        try:
+            self._trial = Trial(self._directory, self._now + self.settings.upgrade_timeout)
+        except OSError as error:
+            _log.error("can't try the new version: %s", error)
+            return
+        self._poll.register(self._trial.descriptor, select.POLLIN)
+
+    def _trial_ended(self) -> None:
+        trial, self._trial = self._trial, None
+        assert trial is not None
+        self._poll.unregister(trial.descriptor)
+        status = trial.end()
+        if status == 0 and not self._stopping:
+            _signal.pthread_sigmask(_signal.SIG_BLOCK, self._blocked)
+            workers = [
+                (child.life.pid, child.place)
+                for child in self._children.values()
+                if child.life.pid and child.place >= 0
+            ]
+            try:
+                replace_process(self.listeners, self._board, workers, self._pid_file, self._directory)
+            except OSError as error:
+                _log.error("can't execute the new version: %s", error)
+            _signal.pthread_sigmask(_signal.SIG_UNBLOCK, self._blocked)
+        elif not self._stopping:
+            _log.error("the new version does not come up (exit status %s); the old one goes on", status)
+
+    def _adopt(self, handover: Handover) -> None:
+        """Take over the workers of the manager that was this process before."""
+        for pid, place in handover.workers:
+            self._serial += 1
+            child = Child(self._serial, ADOPTED, self.settings, self._board)
+            try:
+                child.adopt(pid, place, self._now)
+            except ProcessLookupError:
+                self._board.free(place)
+                continue
+            self._children[child.key] = child
+            self._poll.register(child.pidfd, select.POLLIN)
+            self._by_descriptor[child.pidfd] = child
+        self._target = len(self._children)
+
+
+def _chance() -> float:
+    """Draw a number in [0, 1); the module random would bring OpenSSL's hashes along."""
+    return int.from_bytes(os.urandom(4), "little") / (1 << 32)
