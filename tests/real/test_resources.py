@@ -129,7 +129,7 @@ def test_runs_as_its_user_with_all_that_belongs_to_it(public_site: Site) -> None
     site = public_site
     nobody = pwd.getpwnam("nobody")
     site.write(
-        '[program.job]\ncommand = ["sh", "-c", "echo $$USER $$HOME; cat /proc/self/status; echo file*; exec sleep 1000"]\n'
+        '[program.job]\ncommand = ["sh", "-c", "echo $$USER $$HOME; cat /proc/self/status; echo file*; exec sleep 1000"]\n'  # noqa: E501
         'user = "nobody"\ngroups = ["0", "daemon"]\nlimits = { nofile = [50, 60] }\nsecret_variables = []\n'
     )
     site.up()
@@ -235,7 +235,7 @@ def test_a_socket_that_adopted_programs_share_stays_theirs(site: Site) -> None:
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
     site.write(
-        f'[program.job]\ncommand = "{site.script("serve.py", SOCKETS)}"\nready = {{ line = "serving" }}\nprocesses = 2\n'
+        f'[program.job]\ncommand = "{site.script("serve.py", SOCKETS)}"\nready = {{ line = "serving" }}\nprocesses = 2\n'  # noqa: E501
         f'sockets = {{ web = "tcp://127.0.0.1:{port}", local = "unix://{site.path}/local.sock" }}\n'
     )
     site.up()

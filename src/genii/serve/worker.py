@@ -133,7 +133,7 @@ class Worker:
             try:
                 descriptor, peer = accept()
             except OSError as error:
-                if not self._stopping and self._recovers(error):
+                if self._recovers(error) and not self._stopping:
                     continue
                 break
             begin(clock())

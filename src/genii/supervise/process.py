@@ -169,7 +169,7 @@ class Process:
             case SendStop():
                 self._send_stop()
             case KillGroup():
-                _log.warning("%s: did not end within %g s, killing it", self.name, self._rules.stop.timeout)
+                _log.warning("%s: did not end within %g s, killing it", self.name, self.program.stop.timeout)
                 self.kill()
 
     def _spawn(self) -> None:
@@ -332,7 +332,7 @@ class Process:
         self.services.exits += 1
         self._unwatch()
         self.services.recorder.write("gone", self.name, status)
-        left = self._rules.stop.group and group_exists(self.group) and self._watch_group()
+        left = self.program.stop.group and group_exists(self.group) and self._watch_group()
         self.handle(Exited(status, group_left=left))
 
     def _unwatch(self) -> None:
@@ -359,7 +359,7 @@ class Process:
             self.handle(Emptied())
 
     def _send_stop(self) -> None:
-        stop = self._rules.stop
+        stop = self.program.stop
         number = stop.signal
         if stop.group:
             send_group_signal(self.group, number)
@@ -372,7 +372,7 @@ class Process:
 
     def kill(self) -> None:
         """Send KILL to all that is left of it."""
-        if self._rules.stop.group or self._rules.stop.kill_group:
+        if self.program.stop.group or self.program.stop.kill_group:
             send_group_signal(self.group, signal.SIGKILL)
         if self._pidfd >= 0:
             send_signal(self._pidfd, signal.SIGKILL)
