@@ -8,12 +8,12 @@ import gc
 import logging
 import socket
 import time
-from collections import deque
 from typing import TYPE_CHECKING
 
 from genii.gearman.broker import Broker, Settings
 from genii.gearman.jobs import Peer
-from genii.gearman.reactor import READ, WRITE, Reactor
+from genii.gearman.link import HIGH_WATER, Link
+from genii.gearman.reactor import Reactor
 
 if TYPE_CHECKING:
     import ssl
@@ -23,12 +23,6 @@ if TYPE_CHECKING:
 
 __all__ = ["JobServer"]
 
-CHUNK = 65536
-HIGH_WATER = 1 << 20
-"""A connection with more output waiting than this is not read from until it has taken most of it."""
-LOW_WATER = 1 << 16
-MOST_WAITING = 64 << 20
-"""A connection that has this much waiting when more comes is cut."""
 STALLED = 60.0
 """Seconds after which a connection above the high-water mark that takes nothing is cut."""
 ENDS_DELAY = 0.05
@@ -39,121 +33,6 @@ IDLE = 1.0
 """Seconds between looks at slow connections, late workers and the wall clock."""
 
 _log = logging.getLogger("genii.jobs")
-
-
-class Link:
-    """A connection: moves bytes between its socket and the broker."""
-
-    __slots__ = ("_recv", "_send", "backlog", "peer", "progress_at", "server", "socket", "waiting")
-
-    def __init__(self, server: JobServer, connection: socket.socket, peer: Peer) -> None:
-        self.server = server
-        self.socket = connection
-        self.peer = peer
-        self.backlog: deque[bytes | memoryview] = deque()
-        """What the kernel did not take yet."""
-        self.waiting = 0
-        """Bytes in the backlog."""
-        self.progress_at = 0.0
-        self._recv = connection.recv
-        self._send: Callable[[bytes | memoryview], int] = connection.send
-
-    def ready(self, events: int) -> None:
-        """Read or write, as epoll says."""
-        if events == READ:
-            self.read()
-            return
-        if events & WRITE:
-            self.write_backlog()
-        if events & ~WRITE and self.peer.link is self:
-            self.read()
-
-    def read(self) -> None:
-        """Hand one chunk to the broker."""
-        try:
-            data = self._recv(CHUNK)
-        except (BlockingIOError, InterruptedError):
-            return
-        except OSError:
-            data = b""
-        if data:
-            self.hand_over(data)
-        else:
-            self.close()
-
-    def hand_over(self, data: bytes) -> None:
-        """Give the broker what arrived; a mistake of ours ends this connection, not the server."""
-        try:
-            self.server.broker.receive(self.peer, data, self.server.reactor.now)
-        except Exception:
-            _log.exception("cut %s: an internal error, please report it", self.peer.address)
-            self.close()
-
-    def write(self, data: bytes) -> None:
-        """Send what the kernel takes, and keep the rest."""
-        if self.backlog:
-            if self.waiting > MOST_WAITING:
-                _log.warning("cut %s: it does not read, and %d bytes wait for it", self.peer.address, self.waiting)
-                self.close()
-                return
-            self.backlog.append(data)
-            self.waiting += len(data)
-            if self.waiting > HIGH_WATER:
-                self.server.reactor.change(self.socket.fileno(), WRITE)
-            return
-        try:
-            sent = self._send(data)
-        except (BlockingIOError, InterruptedError):
-            sent = 0
-        except OSError:
-            self.close()
-            return
-        if sent < len(data):
-            self.backlog.append(memoryview(data)[sent:])
-            self.waiting = len(data) - sent
-            self.progress_at = self.server.reactor.now
-            self.server.stalling[self] = None
-            self.server.reactor.change(self.socket.fileno(), self._interest())
-
-    def write_backlog(self) -> None:
-        """Send more of what is kept."""
-        backlog = self.backlog
-        while backlog:
-            data = backlog[0]
-            try:
-                sent = self._send(data)
-            except (BlockingIOError, InterruptedError):
-                break
-            except OSError:
-                self.close()
-                return
-            self.waiting -= sent
-            self.progress_at = self.server.reactor.now
-            if sent < len(data):
-                backlog[0] = memoryview(data)[sent:]
-                break
-            backlog.popleft()
-        if not backlog:
-            self.server.stalling.pop(self, None)
-            if self.peer.closing:
-                self.close()
-                return
-        self.server.reactor.change(self.socket.fileno(), self._interest())
-
-    def _interest(self) -> int:
-        if not self.backlog:
-            return READ
-        return WRITE if self.waiting > LOW_WATER else READ | WRITE
-
-    def close(self) -> None:
-        """Close the connection and tell the broker."""
-        if self.peer.link is not self:
-            return
-        self.peer.link = None
-        self.server.stalling.pop(self, None)
-        self.server.reactor.unwatch(self.socket.fileno())
-        self.socket.close()
-        self.server.broker.disconnect(self.peer)
 
 
 class Door:

@@ -5,15 +5,15 @@ from __future__ import annotations
 import ssl
 from typing import TYPE_CHECKING
 
+from genii.gearman.link import CHUNK, Link
 from genii.gearman.reactor import READ, WRITE
-from genii.gearman.server import CHUNK, Link
 
 if TYPE_CHECKING:
     import socket
     from pathlib import Path
 
     from genii.gearman.jobs import Peer
-    from genii.gearman.server import JobServer
+    from genii.gearman.link import Carrier
 
 __all__ = ["TlsLink", "client_context", "server_context", "wrap"]
 
@@ -49,7 +49,7 @@ class TlsLink(Link):
 
     __slots__ = ("_shaken", "_tls")
 
-    def __init__(self, server: JobServer, connection: ssl.SSLSocket, peer: Peer) -> None:
+    def __init__(self, server: Carrier, connection: ssl.SSLSocket, peer: Peer) -> None:
         super().__init__(server, connection, peer)
         self._tls = connection
         self._shaken = False
