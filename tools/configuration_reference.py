@@ -30,6 +30,7 @@ SECTIONS = {
     "SupervisorTable": "`[supervisor]`",
     "HttpTable": "`[http]`",
     "TlsTable": "`[http] tls`",
+    "JobsTable": "`[jobs]`",
 }
 TYPES = {"string": "text", "integer": "whole number", "number": "number", "boolean": "`true`, `false`", "array": "list"}
 

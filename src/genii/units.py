@@ -68,7 +68,7 @@ def format_duration(seconds: float) -> str:
     """Write seconds for people: ``"350ms"``, ``"4.2s"``, ``"5m10s"``, ``"3h02m"``, ``"12d4h"``."""
     if seconds < 0:
         return "-" + format_duration(-seconds)
-    if seconds < 1:
+    if 0 < seconds < 1:
         return f"{seconds * 1000:.0f}ms"
     if seconds < 60:
         return f"{seconds:.1f}".removesuffix(".0") + "s"

@@ -67,7 +67,7 @@ def test_everything_reaches_the_model() -> None:
     assert settings.programs["database"].stop == Stop(signal=2)
     assert settings.programs["database"].logs.stdout.path == "-"
     thumbs = settings.programs["thumbs"]
-    assert thumbs.command[1:] == ("-m", "genii.gearman.worker", "shop.workers:Thumbs")
+    assert thumbs.command[1:5] == ("-m", "genii", "work", "shop.workers:Thumbs")
     assert (thumbs.processes, thumbs.processes_max, thumbs.libs) == (2, 5, (f"{CASES}/lib",))
     nightly = settings.programs["nightly"]
     assert nightly.schedule is not None
@@ -261,3 +261,30 @@ def test_the_password_may_stand_in_a_file_of_its_own(tmp_path: Path) -> None:
     assert read(tmp_path, text).http.password == "hunter2"
     (tmp_path / "secret").write_text("\n")
     assert "its first line is empty" in problems(tmp_path / "genii.toml")[0]
+
+
+def test_workers_get_their_jobs_from_the_embedded_server(tmp_path: Path) -> None:
+    path = tmp_path / "genii.toml"
+    path.write_text(
+        '[jobs]\nlisten = "127.0.0.1:4799"\ndurability = "each"\n'
+        '[program.t]\nworker = "w:T"\nlibs = ["lib"]\nrecycle = { jobs = 10 }\nprocesses = { min = 2, max = 5 }\n'
+    )
+    programs = load(str(path), {}).programs
+    server, worker = programs["jobs"], programs["t"]
+    assert server.command[2:7] == ("genii", "jobs", "serve", "-L", "127.0.0.1:4799")
+    assert server.command[7:] == ("--journal", f"{tmp_path}/.genii/jobs", "--durability", "each")
+    assert server.restart is Restart.ALWAYS
+    assert worker.command[2:] == (
+        "genii", "work", "w:T", "-s", "127.0.0.1:4799", "-I", f"{tmp_path}/lib", "--max-jobs", "10",
+    )  # fmt: skip
+    assert worker.depends_on == ("jobs",)
+    assert (worker.restart, worker.startsecs) == (Restart.ALWAYS, 0.0)
+
+
+def test_a_farm_of_servers_is_nobodys_program(tmp_path: Path) -> None:
+    path = tmp_path / "genii.toml"
+    path.write_text('[jobs]\nservers = ["a:4730", "b:4730"]\n[program.t]\nworker = "w:T"\n')
+    programs = load(str(path), {}).programs
+    assert list(programs) == ["t"]
+    assert programs["t"].command[5:] == ("-s", "a:4730", "-s", "b:4730")
+    assert programs["t"].depends_on == ()

@@ -8,6 +8,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from genii.errors import UsageError
+from genii.system.notify import notify
 
 if TYPE_CHECKING:
     import argparse
@@ -40,6 +41,7 @@ def run(options: argparse.Namespace) -> int:
         print("\n".join(worker.functions))
         return 0
     logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s")
+    notify("READY=1")
     worker.run()
     return 0
 

@@ -68,7 +68,8 @@ _SECRET = re.compile(r"PASSW|PASSPHRASE|SECRET|TOKEN|CREDENTIAL|(?:^|_)(?:API|PR
 _VARIABLE = re.compile(r"[^=\0\s][^=\0]*")
 _MOST_PROCESSES = 10_000
 _ANY_PROCESS: dict[str, str | int] = {"process_num": 0, "process_name": "x"}
-WORKER_MODULE = "genii.gearman.worker"
+_WORKER_READY = Ready(probe=Probe(kind=ProbeKind.NOTIFY))
+"""A worker says when its class is loaded and it asks for jobs."""
 
 
 class Outside(Protocol):
@@ -95,6 +96,10 @@ class Context(msgspec.Struct):
     environ: Mapping[str, str]
     outside: Outside
     faults: Faults
+    servers: tuple[str, ...] = ()
+    """The job servers of workers."""
+    job_program: str = ""
+    """The program that runs one of them; empty: they all run elsewhere."""
     shared: dict[Any, Any] = msgspec.field(default_factory=dict)
     """Equal parts of programs are kept once: with 1,000 programs the daemon's memory shows it."""
 
@@ -235,7 +240,7 @@ class _Reader:
             libs=self.paths(("libs",), table.libs),
             schedule=self.schedule(),
             watch=self.watch(),
-            depends_on=share(tuple(dict.fromkeys(table.depends_on or ()))),
+            depends_on=share(self.depends_on()),
             processes=minimum,
             processes_max=maximum,
             process_name=self.process_name(maximum),
@@ -268,10 +273,29 @@ class _Reader:
         if table.command is not UNSET:
             return self.words(("command",), table.command)
         if table.worker is not UNSET:
-            return (self.context.share(self.context.python), "-m", WORKER_MODULE, table.worker)
+            return self.worker_command(table.worker)
         if not self.scope.has(("command",)) and not self.scope.has(("worker",)):
             self.scope.error((), 'says nothing to run; add command = "…" (or worker = "module:Class")')
         return ()
+
+    def worker_command(self, worker: str) -> tuple[str, ...]:
+        """Return the words that run a worker class for the job servers of ``[jobs]``."""
+        words = [self.context.python, "-m", "genii", "work", worker]
+        for address in self.context.servers:
+            words += ["-s", address]
+        for folder in self.paths(("libs",), self.table.libs):
+            words += ["-I", folder]
+        recycle = self.recycle()
+        if recycle is not None and recycle.jobs:
+            words += ["--max-jobs", str(recycle.jobs)]
+        return tuple(map(self.context.share, words))
+
+    def depends_on(self) -> tuple[str, ...]:
+        """Return what must run first: workers need the embedded job server."""
+        names = list(self.table.depends_on or ())
+        if self.table.worker is not UNSET and self.context.job_program and self.name != self.context.job_program:
+            names.append(self.context.job_program)
+        return tuple(dict.fromkeys(names))
 
     def words(self, path: Path, raw: str | list[str] | Any) -> tuple[str, ...]:
         """Return the words of a command; one that was a string has been split when it was expanded."""
@@ -335,13 +359,14 @@ class _Reader:
             if self.table.startsecs is not UNSET:
                 self.scope.error(("ready", "alive"), "says the same as startsecs; remove one of the two", key=True)
             return self.duration(("ready", "alive"), ready.alive, 1.0)
-        return self.duration(("startsecs",), self.table.startsecs, 1.0)
+        shown = self.table.ready is not UNSET or self.table.worker is not UNSET
+        return self.duration(("startsecs",), self.table.startsecs, 0.0 if shown else 1.0)
 
     def ready(self) -> Ready | None:
         """Return how it shows that it is ready; None: by living for ``startsecs``."""
         table = self.table.ready
         if table is UNSET:
-            return None
+            return _WORKER_READY if self.table.worker is not UNSET else None
         timeout = self.positive(("ready", "timeout"), table.timeout, 30.0)
         interval = self.positive(("ready", "interval"), table.interval, 0.1)
         probe = self.probe("ready", table, ("alive", "line", "notify", "tcp", "http", "command"), min(5.0, timeout))
@@ -387,6 +412,8 @@ class _Reader:
         """Return when it is started again: what the clock starts waits for the clock."""
         if self.table.restart is not UNSET:
             return Restart(self.table.restart)
+        if self.table.worker is not UNSET:
+            return Restart.ALWAYS  # it ends by itself after so many jobs
         return Restart.ON_FAILURE if self.table.schedule is UNSET else Restart.NEVER
 
     def backoff(self) -> Backoff:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from genii.config import parts
+from genii.config import jobs, parts
 from genii.config.check import check_programs
 from genii.config.find import SYSTEM_FILE
+from genii.config.jobs import job_server_scope, read_jobs
 from genii.config.program import Context, read_program
 from genii.config.schema import ROOT_TABLES
 from genii.config.source import Layer, Scope, did_you_mean
@@ -43,7 +44,10 @@ def resolve(
     system = main.path == SYSTEM_FILE
     own = read_supervisor(main, environ, system, faults)
     http = read_http(main, environ, outside, faults)
+    servers = read_jobs(main, environ, python, own["state_dir"], faults)
     context = Context(
+        servers=servers.addresses,
+        job_program=jobs.PROGRAM if servers.embedded else "",
         folder=main.folder,
         directory="/" if system else main.folder,
         log_dir=own["log_dir"],
@@ -55,6 +59,11 @@ def resolve(
     for source in (main, *included):
         _check_defaults(source, context)
     scopes = _declared(main, included, faults)
+    if servers.embedded:
+        if jobs.PROGRAM in scopes:
+            message = "the job server of [jobs] is a program called 'jobs'; rename this one"
+            faults.add(scopes[jobs.PROGRAM].layers[0].source.problem(("program", jobs.PROGRAM), message, key=True))
+        scopes = {jobs.PROGRAM: job_server_scope(main, servers, faults), **scopes}
     programs: dict[str, Program] = {}
     for name, scope in scopes.items():
         if faults.full:

@@ -391,6 +391,26 @@ class HttpTable(Table, kw_only=True, forbid_unknown_fields=True, gc=False):
     metrics_public: Annotated[bool | UnsetType, _key("Serve `/metrics` without a password.", default=False)] = UNSET
 
 
+class JobsTable(Table, kw_only=True, forbid_unknown_fields=True, gc=False):
+    """Where the workers get their jobs: a job server that genii runs itself, or a farm of servers."""
+
+    listen: Annotated[
+        str | UnsetType,
+        _key("Run a job server at this address, as the program `jobs`.", example="127.0.0.1:4730"),
+    ] = UNSET
+    servers: Annotated[
+        list[str] | UnsetType,
+        _key("Job servers that run elsewhere: genii's or C `gearmand`s.", example=["a:4730", "b:4730"]),
+    ] = UNSET
+    durability: Annotated[
+        Literal["group", "each", "none"] | UnsetType,
+        _key("When an accepted background job is on the disk: synced together, each by itself, or as the kernel does.",
+             default="group"),
+    ] = UNSET  # fmt: skip
+    journal: Annotated[str | UnsetType, _key("The folder of its journal.", otherwise="STATE_DIR/jobs")] = UNSET
+    http: Annotated[str | UnsetType, _key("Serve its status page and metrics there.", example="127.0.0.1:4731")] = UNSET
+
+
 _PROGRAM_NAMES = {"propertyNames": {"pattern": "^(?!all$)[A-Za-z0-9_][A-Za-z0-9_.@+-]*$"}}
 
 
@@ -406,7 +426,7 @@ class File(Table, kw_only=True, forbid_unknown_fields=True, gc=False):
         dict[str, ProgramTable] | UnsetType,
         Meta(description="The programs, by name.", extra_json_schema=_PROGRAM_NAMES),
     ] = UNSET
-    jobs: Annotated[dict[str, Any] | UnsetType, _key("The embedded job server.")] = UNSET
+    jobs: Annotated[JobsTable | UnsetType, _key("Where the workers get their jobs.")] = UNSET
     fleet: Annotated[dict[str, Any] | UnsetType, _key("How remote hosts are reached.")] = UNSET
     hosts: Annotated[dict[str, Any] | UnsetType, _key("Remote hosts, by name.")] = UNSET
     groups: Annotated[dict[str, Any] | UnsetType, _key("Groups of hosts, by name.")] = UNSET

@@ -24,14 +24,14 @@ if TYPE_CHECKING:
     from genii.config.locate import Path
     from genii.config.program import Outside
 
-__all__ = ["read_http", "read_supervisor"]
+__all__ = ["read_http", "read_supervisor", "read_table"]
 
 Record = TypeVar("Record", bound="msgspec.Struct")
 
 
 def read_supervisor(source: Source, environ: Mapping[str, str], system: bool, faults: Faults) -> dict[str, Any]:
     """Return the fields of ``Settings`` that ``[supervisor]`` gives; ``system``: of the whole machine."""
-    table, scope = _table(source, "supervisor", SupervisorTable, environ, faults)
+    table, scope = read_table(source, "supervisor", SupervisorTable, environ, faults)
     absolute = partial(parts.absolute, folder=source.folder)
 
     def parsed(key: str, parse: Callable[[Any], Any], default: Any) -> Any:
@@ -63,7 +63,7 @@ def _own_log(table: SupervisorTable, scope: Scope, folder: str) -> Log | None:
 
 def read_http(source: Source, environ: Mapping[str, str], outside: Outside, faults: Faults) -> Http:
     """Return what ``[http]`` says; an API that strangers could use is refused."""
-    table, scope = _table(source, "http", HttpTable, environ, faults)
+    table, scope = read_table(source, "http", HttpTable, environ, faults)
     listen = _parsed(scope, ("listen",), table.listen, parts.address, "")
     password = _password(table, scope, source, outside)
     _check_credentials(table, password, scope)
@@ -117,9 +117,10 @@ def _check_credentials(table: HttpTable, password: str, scope: Scope) -> None:
         scope.error(("username",), "a colon can't be part of a user's name (HTTP Basic, RFC 7617); remove it")
 
 
-def _table(
+def read_table(
     source: Source, key: str, record: type[Record], environ: Mapping[str, str], faults: Faults
 ) -> tuple[Record, Scope]:
+    """Return one table of the main file as a record, and the scope that places its keys."""
     raw = source.data.get(key)
     layer = Layer(source, (key,), raw if isinstance(raw, dict) else {})
     scope = Scope(faults, (layer,))
