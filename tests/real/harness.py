@@ -140,7 +140,7 @@ class Site:
                 break
         raise AssertionError(f"{name} did not get there: {status}\n{self.own_log()}")
 
-    def state(self, name: str, state: str) -> StatusRow:
+    def state_of(self, name: str, state: str) -> StatusRow:
         """Wait until a process is in a state."""
         return self.when(name, lambda status: status["state"] == state)
 
@@ -173,6 +173,16 @@ class Site:
         """Return what the supervisor itself logged."""
         path = self.state_dir / "log" / "genii.log"
         return path.read_text(errors="replace") if path.exists() else ""
+
+    def wait_own_log(self, text: str) -> str:
+        """Wait until the supervisor has logged something; return its whole log."""
+        end = time.monotonic() + PATIENCE
+        for _ in self.client.events(heartbeat=1.0):
+            if text in (log := self.own_log()):
+                return log
+            if time.monotonic() > end:
+                break
+        raise AssertionError(f"{text!r} is not in the log: {self.own_log()}")
 
     # ------------------------------------------------------------------ the end
 

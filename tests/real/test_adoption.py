@@ -168,7 +168,7 @@ def test_a_stop_that_was_under_way_is_finished(site: Site) -> None:
     site.kill_supervisor()
     assert is_alive(pid)
     site.up()
-    site.state("job", "STOPPED")
+    site.state_of("job", "STOPPED")
     assert not is_alive(pid)
 
 

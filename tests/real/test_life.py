@@ -37,7 +37,7 @@ def test_restarts_as_the_policy_says(site: Site, policy: str, code: int, state: 
         status = site.when("job", lambda status: status["restarts"] == 1 and status["state"] == "RUNNING")
         assert status["pid"] != first
     else:
-        status = site.state("job", state)
+        status = site.state_of("job", state)
         assert status["restarts"] == 0
         assert status["pid"] == 0
     assert status["exit_status"] == code
@@ -46,7 +46,7 @@ def test_restarts_as_the_policy_says(site: Site, policy: str, code: int, state: 
 def test_success_is_what_the_exit_codes_say(site: Site) -> None:
     site.write("[program.job]\ncommand = \"sh -c 'exit 7'\"\nexit_codes = [0, 7]\n")
     site.up()
-    assert site.state("job", "EXITED")["reason"] == "exited with 7"
+    assert site.state_of("job", "EXITED")["reason"] == "exited with 7"
 
 
 def test_restarts_at_once_what_a_signal_killed(site: Site) -> None:
@@ -65,7 +65,7 @@ def test_backs_off_longer_each_time_and_gives_up(site: Site) -> None:
         'backoff = { initial = "100ms", factor = 2, cap = "400ms", jitter = 0 }\n'
     )
     site.genii("up", "-d", "--no-wait")
-    status = site.state("job", "FATAL")
+    status = site.state_of("job", "FATAL")
     assert "gave up after 5 failed starts" in status["reason"]
     assert "exited with 1" in status["reason"]
     site.act("stop", "job")
@@ -228,7 +228,7 @@ def test_a_program_that_forks_away_ends_with_its_group(site: Site) -> None:
     site.up()
     member = int(site.line("job", ""))
     await_end(member)
-    assert site.state("job", "EXITED")["exit_status"] == 0
+    assert site.state_of("job", "EXITED")["exit_status"] == 0
 
 
 def test_a_program_that_ends_at_once_for_ever_harms_nobody(site: Site) -> None:
@@ -237,7 +237,7 @@ def test_a_program_that_ends_at_once_for_ever_harms_nobody(site: Site) -> None:
         'backoff = { initial = "20ms", cap = "40ms" }\n[program.good]\ncommand = "sleep 1000"\n'
     )
     site.genii("up", "-d")
-    assert "before it was running" in site.state("bad", "FATAL")["reason"]
+    assert "before it was running" in site.state_of("bad", "FATAL")["reason"]
     assert site.status("good")["state"] == "RUNNING"
 
 

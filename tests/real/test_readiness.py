@@ -71,7 +71,7 @@ def test_runs_when_its_probe_says_so(site: Site, kind: str) -> None:
     site.up("--no-wait")
     assert site.status("job")["state"] == "STARTING"
     go(site)
-    assert site.state("job", "RUNNING")["ready"]
+    assert site.state_of("job", "RUNNING")["ready"]
     if kind == "notify":
         assert site.status("job")["note"] == "at work"
 
@@ -92,7 +92,7 @@ def test_gives_up_what_never_becomes_ready(site: Site) -> None:
         'backoff = { initial = "10ms" }\n'
     )
     site.genii("up", "-d", "--no-wait")
-    status = site.state("job", "FATAL")
+    status = site.state_of("job", "FATAL")
     assert "not ready within 0.1 s" in status["reason"]
     assert sorted(site.processes()) == sorted([site.supervisor_pid(), site.keeper_pid()])
 
@@ -107,7 +107,7 @@ def test_an_http_answer_of_500_is_a_no(site: Site) -> None:
     )
     site.genii("up", "-d", "--no-wait")
     go(site)
-    site.state("job", "FATAL")
+    site.state_of("job", "FATAL")
 
 
 def test_replaces_what_is_no_longer_well(site: Site) -> None:
@@ -153,7 +153,7 @@ def test_waits_for_what_it_depends_on_and_says_so(site: Site) -> None:
     waiting = site.status("web")
     assert (waiting["state"], waiting["reason"], waiting["wanted"]) == ("STOPPED", "waits for base", True)
     go(site)
-    site.state("web", "RUNNING")
+    site.state_of("web", "RUNNING")
 
 
 def test_a_start_that_waits_ends_when_somebody_stops_it(site: Site) -> None:

@@ -129,7 +129,8 @@ def test_runs_as_its_user_with_all_that_belongs_to_it(public_site: Site) -> None
     site = public_site
     nobody = pwd.getpwnam("nobody")
     site.write(
-        '[program.job]\ncommand = ["sh", "-c", "echo $$USER $$HOME; cat /proc/self/status; echo file*; exec sleep 1000"]\n'  # noqa: E501
+        "[program.job]\n"
+        'command = ["sh", "-c", "echo $$USER $$HOME; cat /proc/self/status; echo file*; exec sleep 1000"]\n'
         'user = "nobody"\ngroups = ["0", "daemon"]\nlimits = { nofile = [50, 60] }\nsecret_variables = []\n'
     )
     site.up()
@@ -210,7 +211,7 @@ def test_says_that_a_port_is_taken_and_tries_again(site: Site) -> None:
         assert outcome.status == 1
         assert f"can't listen on tcp://127.0.0.1:{port}: Address already in use" in outcome.err
         assert site.status("good")["state"] == "RUNNING"
-    site.state("job", "RUNNING")
+    site.state_of("job", "RUNNING")
 
 
 def test_adopted_programs_keep_serving_and_restart_on_the_same_port(site: Site) -> None:
@@ -235,7 +236,8 @@ def test_a_socket_that_adopted_programs_share_stays_theirs(site: Site) -> None:
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
     site.write(
-        f'[program.job]\ncommand = "{site.script("serve.py", SOCKETS)}"\nready = {{ line = "serving" }}\nprocesses = 2\n'  # noqa: E501
+        f'[program.job]\ncommand = "{site.script("serve.py", SOCKETS)}"\nready = {{ line = "serving" }}\n'
+        "processes = 2\n"
         f'sockets = {{ web = "tcp://127.0.0.1:{port}", local = "unix://{site.path}/local.sock" }}\n'
     )
     site.up()

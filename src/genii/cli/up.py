@@ -39,18 +39,20 @@ def run(options: argparse.Namespace) -> int:
     config = getattr(options, "config", None) or find(os.getcwd(), os.environ)
     if options.detach and options.exit_on_fatal:
         raise UsageError("--exit-on-fatal is for the foreground; it makes no sense with -d")
+    shown = sys.stdout is not None  # it is when we were started without a standard output
     words = {
         "config": os.path.abspath(config),
         "names": options.names,
         "foreground": not options.detach,
         "show": not options.quiet,
-        "color": sys.stdout.isatty() and "NO_COLOR" not in os.environ,
+        "color": shown and sys.stdout.isatty() and "NO_COLOR" not in os.environ,
         "exit_on_fatal": options.exit_on_fatal,
         "wait": not options.no_wait,
     }
     if options.detach:
         return _detach(words)
-    sys.stdout.flush()
+    if shown:
+        sys.stdout.flush()
     return _become(words)
 
 
@@ -73,18 +75,19 @@ def _environment() -> dict[str, str]:
 
 def _detach(words: dict[str, object]) -> int:
     """Start a supervisor in a session of its own and wait for its answer."""
+    while (null := os.open(os.devnull, os.O_RDWR)) <= 2:
+        continue  # started without stdin, stdout or stderr: the pipe must not take their numbers
     reading, writing = os.pipe()
-    null = os.open(os.devnull, os.O_RDWR)
     words["report"] = 3
     os.posix_spawn(
         sys.executable,
         _argv(words),
         _environment(),
         file_actions=[
-            (os.POSIX_SPAWN_DUP2, writing, 3),
             (os.POSIX_SPAWN_DUP2, null, 0),
             (os.POSIX_SPAWN_DUP2, null, 1),
             (os.POSIX_SPAWN_DUP2, null, 2),
+            (os.POSIX_SPAWN_DUP2, writing, 3),  # last: 3 may be null
         ],
         setsid=True,
     )

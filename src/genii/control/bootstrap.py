@@ -14,6 +14,7 @@ def main() -> int:
     """Fork the keeper and the reader of the configuration, and run the supervisor; see ``genii.control.entry``."""
     path = os.environ.pop("GENII_SYS_PATH", "")
     sys.path[:0] = path.split(os.pathsep)
+    _open_standard()
     _close_inherited()
     import _socket
 
@@ -49,6 +50,13 @@ def _load(writing: int) -> None:
 
     with open(writing, "wb") as pipe:
         pipe.write(load_encoded(json.loads(sys.argv[1])["config"]))
+
+
+def _open_standard() -> None:
+    """Open what we were started without of stdin, stdout and stderr: nothing else may get these numbers."""
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
+        os.set_inheritable(descriptor, True)
+    os.close(descriptor)
 
 
 def _close_inherited() -> None:

@@ -48,7 +48,7 @@ class Sockets:
         return bound
 
     def adopt(self, program: Program, process: int) -> None:
-        """Take back the sockets that a process (its pidfd) has from an earlier supervisor; others may share them."""
+        """Take back the sockets that an earlier supervisor gave to a process (its pidfd): others may share them."""
         for number, spec in enumerate(program.sockets, FIRST):
             if spec.url in self._bound:
                 continue

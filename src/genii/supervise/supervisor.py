@@ -69,6 +69,7 @@ class Supervisor:
         self.ended: asyncio.Future[None] = loop.create_future()
         """Done when all programs have ended after ``shutdown``."""
         self.stopping = False
+        self._hurried = False
         self.first: list[Process] = []
         """What was started at the beginning."""
         self._serial = 0
@@ -182,6 +183,8 @@ class Supervisor:
                 exit_status=life.status,
                 reason=life.reason,
             )
+        if self._hurried and life.state is State.STOPPING:
+            self.loop.call_soon(process.kill)
         if self.stopping and not life.state.alive:
             self.loop.call_soon(self._end_if_done)
 
@@ -306,7 +309,8 @@ class Supervisor:
         await asyncio.shield(self.ended)
 
     def kill_everything(self) -> None:
-        """End a shutdown at once: KILL to whatever still runs."""
+        """End a shutdown at once: KILL to whatever still runs, and to what is only told to stop from now on."""
+        self._hurried = True
         for process in self.slots:
             if process.state is State.STOPPING:
                 process.kill()
