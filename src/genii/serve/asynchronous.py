@@ -6,6 +6,7 @@ import asyncio
 import errno
 import logging
 import os
+import signal
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -63,11 +64,18 @@ class AsyncWorker:
         self._left = -1
         self._served = 0
         self._paused = True
+        self._early = False
+        """Whether it was told to leave before its loop ran."""
         self.code = 0
 
     def prepare(self, numbers: Sequence[int]) -> None:
         """Let the signals ``numbers`` mean: finish what is at work, then leave."""
         self._numbers = numbers
+        for number in numbers:
+            signal.signal(number, self._leave_early)
+
+    def _leave_early(self, *_: object) -> None:
+        self._early = True
 
     def run(self, lifetime: int) -> None:
         """Serve up to ``lifetime`` connections (-1: any number)."""
@@ -82,12 +90,14 @@ class AsyncWorker:
             self._loop.add_signal_handler(number, self._leave)
         if self._timeout:
             self._loop.call_later(self._timeout / 4, self._watch)
-        self._resume()
-        self._place.ready()
-        await self._leaving.wait()
-        self._pause()
+        if not self._early:
+            self._resume()
+            self._place.ready()
+            await self._leaving.wait()
         if self._began:
             await asyncio.wait(list(self._began))
+        # The loop gives the signals their default action back when it closes, and we are on our way already.
+        signal.pthread_sigmask(signal.SIG_BLOCK, self._numbers)
 
     def _leave(self) -> None:
         self._leaving.set()

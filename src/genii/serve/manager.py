@@ -18,7 +18,7 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from genii.errors import UsageError
+from genii.errors import GeniiError, UsageError
 from genii.events.signals import Signals
 from genii.serve.child import ADOPTED, Child
 from genii.serve.plan import replace_generation
@@ -50,8 +50,8 @@ _ENDS = ("TERM", "INT", "QUIT")
 _OWN = ("USR2", "TTIN", "TTOU")
 _RESEND = 0.02
 """Seconds between two signals to a worker that may have missed the first."""
-_BUSY_LOOK = 0.25
-"""Seconds between looks whether a server that was all busy has room again, when somebody wants to know."""
+_LOOK = 0.25
+"""Seconds between looks at the scoreboard while something is awaited that nobody tells, or that was told too early."""
 _MARGIN = 5.0
 """Seconds beyond its deadline that an async worker has to cancel the request itself."""
 
@@ -95,6 +95,8 @@ class Manager:
         self._poll = select.poll()
         self._by_descriptor: dict[int, Child] = {}
         self.prctl = ctypes.CDLL(None).prctl
+        # The handlers of Python run between its instructions; one that comes right before poll(2) would wait with it.
+        self._alarm, self._alarm_end = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._blocked: list[int] = []
         self._now = time.monotonic()
@@ -136,23 +138,28 @@ class Manager:
             self._install(signals)
             if handover is not None:
                 self._adopt(handover)
+            if self.settings.on_start is not None:
+                self.settings.on_start(self)
             self._preload()
             self._poll.register(signals.fileno(), select.POLLIN)
             self._poll.register(self._wake, select.POLLIN)
+            self._poll.register(self._alarm, select.POLLIN)
             if handover is not None:
                 _signal.pthread_sigmask(_signal.SIG_UNBLOCK, self._blocked)
             while self._children or not self._stopping:
                 self._now = time.monotonic()
                 self._arrange()
                 self._wait(signals)
-            self._poll.unregister(signals.fileno())
-        os.close(self._wake)
+            signal.set_wakeup_fd(-1)
+        for descriptor in (self._wake, self._alarm, self._alarm_end):
+            os.close(descriptor)
 
     def _install(self, signals: Signals) -> None:
         names = [name.upper().removeprefix("SIG") for name in self.settings.signals]
         for name in dict.fromkeys((*names, *_ENDS, "HUP", *_OWN)):
             signals.on(name, lambda: None)
             self._blocked.append(int(parse_signal(name)))
+        signal.set_wakeup_fd(self._alarm_end, warn_on_full_buffer=False)
         for number in (signal.SIGPIPE, signal.SIGALRM):
             signal.signal(number, signal.SIG_IGN)
 
@@ -174,6 +181,9 @@ class Manager:
             elif descriptor == self._wake:
                 with contextlib.suppress(BlockingIOError):
                     os.eventfd_read(self._wake)
+            elif descriptor == self._alarm:
+                with contextlib.suppress(BlockingIOError):
+                    os.read(self._alarm, 1024)
             elif self._trial is not None and descriptor == self._trial.descriptor:
                 self._trial_ended()
         for number in signals.take():
@@ -189,7 +199,9 @@ class Manager:
         if any(child.may_have_missed for child in self._children.values()):
             moments.append(self._now + _RESEND)
         if self._saturated and "NOTIFY_SOCKET" in os.environ:
-            moments.append(self._now + _BUSY_LOOK)
+            moments.append(self._now + _LOOK)
+        if not self._announced:
+            moments.append(self._now + _LOOK)
         if self._trial is not None:
             moments.append(self._trial.deadline)
         if self.settings.request_timeout:
@@ -226,20 +238,24 @@ class Manager:
         """Start and retire workers so that the right number of the right generation serves."""
         serving = [child for child in self._children.values() if not child.retired]
         old = [child for child in serving if child.generation != self.generation]
+        self._ask(serving, replacing=bool(old))
         if old:
             self._replace(serving, old)
         elif len(serving) > self.settings.bounds.maximum:
             self._reduce(serving)
         else:
             self._follow_load(serving)
-        wishes = TELL_READY if old or not self._announced else 0
+
+    def _ask(self, serving: list[Child], *, replacing: bool) -> None:
+        """Ask the workers to wake us for what we wait for; before looking, so that nothing falls in between."""
+        wishes = TELL_READY if replacing or not self._announced else 0
         room = len(serving) < self.settings.bounds.maximum
         if (self.settings.bounds.elastic and room) or "NOTIFY_SOCKET" in os.environ:
             wishes |= TELL_SATURATED
         self._board.ask(wishes)
 
     def _replace(self, serving: list[Child], old: list[Child]) -> None:
-        self._decide_at = None
+        self._decide_at = self._now + _LOOK
         ready = sum(child.ready for child in serving if child.generation == self.generation)
         starting = len(serving) - len(old) - ready
         bounds = self.settings.bounds
@@ -436,8 +452,11 @@ class Manager:
         if self.settings.on_reload is not None:
             try:
                 self.settings.on_reload(self)
+            except GeniiError as error:
+                _log.error("the reload failed, the workers go on as they are: %s", error)
+                return
             except Exception:
-                _log.exception("the reload failed; the workers go on as they are")
+                _log.exception("the reload failed, the workers go on as they are")
                 return
         self._target = sum(not child.retired for child in self._children.values())
         self.generation += 1

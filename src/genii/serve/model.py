@@ -59,6 +59,7 @@ class Settings:
     event_loop: EventLoop = "auto"
     upgrade_timeout: float = 60.0
     signals: Mapping[str, str | None] = field(default_factory=lambda: DEFAULT_SIGNALS)
+    on_start: Hook | None = None
     before_fork: Hook | None = None
     after_fork: Hook | None = None
     on_child_reap: ReapHook | None = None

@@ -56,6 +56,7 @@ def prefork(
     reuse_port: bool = False,
     socket_mode: int = 0o600,
     trap_signals: Mapping[str, str | None] | None = None,
+    on_start: Hook | None = None,
     before_fork: Hook | None = None,
     after_fork: Hook | None = None,
     on_child_reap: ReapHook | None = None,
@@ -84,8 +85,8 @@ def prefork(
         request_timeout=request_timeout, receive_timeout=receive_timeout, stop_timeout=stop_timeout,
         spawn_interval=spawn_interval, backoff_cap=backoff_cap, rolling=rolling, preload=preload,
         concurrency=concurrency, event_loop=event_loop, signals={**DEFAULT_SIGNALS, **(trap_signals or {})},
-        before_fork=before_fork, after_fork=after_fork, on_child_reap=on_child_reap, before_exit=before_exit,
-        on_reload=on_reload,
+        on_start=on_start, before_fork=before_fork, after_fork=after_fork, on_child_reap=on_child_reap,
+        before_exit=before_exit, on_reload=on_reload,
     )  # fmt: skip
     load = partial(_load, handler)
     found = load()  # a handler that can't be loaded is told before anything else happens
