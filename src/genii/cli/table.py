@@ -38,5 +38,6 @@ COMMANDS: dict[str, Command] = {
     "export": Command("Tools", "print the JSON Schema of genii.toml", "export"),
     "daemonize": Command("Tools", "run any command as a daemon", "daemonize"),
     "nohup": Command("Tools", "run a command immune to the terminal's hang-up", "nohup"),
+    "supervisord": Command("Tools", "run a supervisord.conf, with the command line of supervisord", "supervisord"),
     "completion": Command("Tools", "completion of commands and names for bash, zsh or fish", "completion"),
 }
