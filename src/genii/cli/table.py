@@ -39,5 +39,6 @@ COMMANDS: dict[str, Command] = {
     "daemonize": Command("Tools", "run any command as a daemon", "daemonize"),
     "nohup": Command("Tools", "run a command immune to the terminal's hang-up", "nohup"),
     "supervisord": Command("Tools", "run a supervisord.conf, with the command line of supervisord", "supervisord"),
+    "supervisorctl": Command("Tools", "steer a supervisord, with the commands of supervisorctl", "supervisorctl"),
     "completion": Command("Tools", "completion of commands and names for bash, zsh or fish", "completion"),
 }

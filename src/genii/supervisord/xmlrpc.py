@@ -13,12 +13,13 @@ from xml.parsers import expat
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["BadCall", "Value", "parse_call", "render_fault", "render_result"]
+__all__ = ["BadCall", "Value", "parse_call", "parse_response", "render_call", "render_fault", "render_result"]
 
 Value: TypeAlias = "str | int | float | bool | bytes | list[Any] | tuple[Any, ...] | dict[str, Any]"
 
 _DEEPEST = 64
 _MOST_ELEMENTS = 100_000
+"""Of a call; an answer may have as many as the server that was chosen sends."""
 _FORBIDDEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 """Characters that XML 1.0 can't carry, not even escaped: a client's parser would refuse the whole answer."""
 _TEXT_TYPES = frozenset(
@@ -33,8 +34,23 @@ class BadCall(ValueError):
 
 def parse_call(body: bytes) -> tuple[str, list[Any]]:
     """Return the name of the method and its parameters; raises BadCall."""
+    reader = _read(body, "methodCall", _MOST_ELEMENTS)
+    if not reader.method:
+        raise BadCall("there is no methodName")
+    return reader.method, reader.params
+
+
+def parse_response(body: bytes) -> tuple[Any, bool]:
+    """Return what a call brought, and whether it is a fault; raises BadCall."""
+    reader = _read(body, "methodResponse", 1 << 30)
+    if len(reader.params) != 1:
+        raise BadCall("an answer holds one value")
+    return reader.params[0], reader.is_fault
+
+
+def _read(body: bytes, root: str, most: int) -> _Reader:
     parser = expat.ParserCreate()
-    reader = _Reader()
+    reader = _Reader(root, most)
     parser.StartElementHandler = reader.start
     parser.EndElementHandler = reader.end
     parser.CharacterDataHandler = reader.text
@@ -44,9 +60,7 @@ def parse_call(body: bytes) -> tuple[str, list[Any]]:
         parser.Parse(body, True)
     except (expat.ExpatError, LookupError) as error:
         raise BadCall(f"the body is not XML: {error}") from None
-    if not reader.method:
-        raise BadCall("there is no methodName")
-    return reader.method, reader.params
+    return reader
 
 
 def _refuse_doctype(*_: object) -> None:
@@ -56,7 +70,10 @@ def _refuse_doctype(*_: object) -> None:
 class _Reader:
     """Build values while expat walks over the elements."""
 
-    def __init__(self) -> None:
+    def __init__(self, root: str, most: int) -> None:
+        self._root = root
+        self._most = most
+        self.is_fault = False
         self.method = ""
         self.params: list[Any] = []
         self._open: list[str] = []
@@ -68,10 +85,10 @@ class _Reader:
 
     def start(self, name: str, _attributes: dict[str, str]) -> None:
         self._elements += 1
-        if len(self._open) >= _DEEPEST or self._elements > _MOST_ELEMENTS:
+        if len(self._open) >= _DEEPEST or self._elements > self._most:
             raise BadCall("the call is nested too deeply, or has too many elements")
-        if not self._open and name != "methodCall":
-            raise BadCall(f"expected methodCall, not {name[:40]!r}")
+        if not self._open and name != self._root:
+            raise BadCall(f"expected {self._root}, not {name[:40]!r}")
         self._open.append(name)
         self._text = []
         if name == "value":
@@ -80,7 +97,9 @@ class _Reader:
         elif name in ("struct", "data", "member"):
             self._typed = True
             self._stack.append((name, []))
-        elif name not in _TEXT_TYPES and name not in ("methodCall", "params", "param", "array"):
+        elif name == "fault":
+            self.is_fault = True
+        elif name not in _TEXT_TYPES and name not in (self._root, "params", "param", "array"):
             raise BadCall(f"unknown element {name[:40]!r}")
 
     def text(self, data: str) -> None:
@@ -160,6 +179,17 @@ _CONVERT: dict[str, Callable[[str], Any]] = {
     "string": str, "dateTime.iso8601": str, "int": _integer, "i4": _integer, "boolean": _boolean, "double": _double,
     "base64": _base64,
 }  # fmt: skip
+
+
+def render_call(method: str, params: tuple[Value, ...]) -> bytes:
+    """Return a call."""
+    parts = [f"<?xml version='1.0'?>\n<methodCall>\n<methodName>{escape(method)}</methodName>\n<params>\n"]
+    for param in params:
+        parts.append("<param>\n")
+        _render(param, parts.append)
+        parts.append("</param>\n")
+    parts.append("</params>\n</methodCall>\n")
+    return "".join(parts).encode("utf-8", "replace")
 
 
 def render_result(value: Value) -> bytes:
