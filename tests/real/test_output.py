@@ -19,7 +19,7 @@ LINES = """
 import os, signal, sys
 count, size = int(sys.argv[1]), int(sys.argv[2])
 for first in range(1, count + 1, 1000):
-    data = b"".join(b"%08d " % number + b"x" * (size - 10) + b"\\n" for number in range(first, min(first + 1000, count + 1)))
+    data = b"".join(b"%08d " % number + b"x" * (size - 10) + b"\\n" for number in range(first, min(first + 1000, count + 1)))  # noqa: E501
     while data:
         data = data[os.write(1, data):]
 """
@@ -79,7 +79,7 @@ def test_streams_go_where_they_are_declared(site: Site) -> None:
         "[program.apart]\ncommand = \"sh -c 'echo out; echo err >&2; exec sleep 1000'\"\n"
         'logs = { stdout = "a.out", stderr = "a.err" }\n'
         "[program.together]\ncommand = \"sh -c 'echo out; echo err >&2; echo out; exec sleep 1000'\"\n"
-        "[program.silent]\ncommand = \"sh -c 'echo out; exec sleep 1000'\"\nlogs = \"none\"\n"
+        '[program.silent]\ncommand = "sh -c \'echo out; exec sleep 1000\'"\nlogs = "none"\n'
     )
     site.up()
     site.line("together", "out", "err", "out")

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from genii.config.find import SYSTEM_FILE, find
+from genii.config.ini.place import is_ini, state_dir
 from genii.control.client import Client
 from genii.errors import NotAllowed, UnknownProgram, UsageError
 from genii.system.address import Address, parse_address
@@ -51,6 +52,8 @@ def socket_path(config: str | None) -> str:
 
 
 def _state_dir(path: str) -> str:
+    if is_ini(path):
+        return state_dir(path)
     folder = os.path.dirname(path)
     default = "/run/genii" if path == SYSTEM_FILE else os.path.join(folder, ".genii")
     try:

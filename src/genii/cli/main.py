@@ -33,6 +33,9 @@ def main(arguments: list[str] | None = None) -> int:
         # msgspec imports it only to find the functions that typing has, too: 5 MiB and 40 ms for nothing.
         sys.modules.setdefault("typing_extensions", None)  # type: ignore[arg-type]
     words = sys.argv[1:] if arguments is None else arguments
+    called = os.path.basename(sys.argv[0])
+    if arguments is None and called in ("supervisord", "supervisorctl"):  # a symbolic link in their place
+        words = [called, *words]
     try:
         status = _run(words)
         sys.stdout.flush()

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import argparse
     from typing import NoReturn
 
-__all__ = ["configure", "run"]
+__all__ = ["become", "configure", "detach", "run"]
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -35,13 +35,15 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Become the supervisor, or start one and wait for it; return the exit code."""
     from genii.config.find import find
+    from genii.config.ini.place import is_ini
 
     config = getattr(options, "config", None) or find(os.getcwd(), os.environ)
     if options.detach and options.exit_on_fatal:
         raise UsageError("--exit-on-fatal is for the foreground; it makes no sense with -d")
     shown = sys.stdout is not None  # it is when we were started without a standard output
+    path = os.path.abspath(config)
     words = {
-        "config": os.path.abspath(config),
+        "config": path,
         "names": options.names,
         "foreground": not options.detach,
         "show": not options.quiet,
@@ -49,14 +51,28 @@ def run(options: argparse.Namespace) -> int:
         "exit_on_fatal": options.exit_on_fatal,
         "wait": not options.no_wait,
     }
+    if is_ini(path):
+        _take_on(path)
     if options.detach:
-        return _detach(words)
+        return detach(words)
     if shown:
         sys.stdout.flush()
-    return _become(words)
+    return become(words)
 
 
-def _become(words: dict[str, object]) -> NoReturn:
+def _take_on(path: str) -> None:
+    """Take on what a file in supervisord's language says of limits and user; what is wrong with it is told later."""
+    from genii.cli.supervisord import take_on
+    from genii.config.ini.declaration import decode
+    from genii.config.load import examine
+
+    settings = examine(path).settings
+    if settings is not None:
+        take_on(decode(settings.supervisord).daemon)
+
+
+def become(words: dict[str, object]) -> NoReturn:
+    """Become a supervisor with these options (see ``genii.control.options``)."""
     os.execve(sys.executable, _argv(words), _environment())  # noqa: S606 -- the same process, no shell
 
 
@@ -73,8 +89,8 @@ def _environment() -> dict[str, str]:
     return {**os.environ, "GENII_SYS_PATH": os.pathsep.join(path)}
 
 
-def _detach(words: dict[str, object]) -> int:
-    """Start a supervisor in a session of its own and wait for its answer."""
+def detach(words: dict[str, object], *, quiet: bool = False) -> int:
+    """Start a supervisor in a session of its own and wait for its answer, which is printed unless all is well."""
     while (null := os.open(os.devnull, os.O_RDWR)) <= 2:
         continue  # started without stdin, stdout or stderr: the pipe must not take their numbers
     reading, writing = os.pipe()
@@ -99,5 +115,6 @@ def _detach(words: dict[str, object]) -> int:
     if not status.isdigit():
         print("genii: the supervisor ended before it was up; see its log", file=sys.stderr)
         return 1
-    print(message, file=sys.stderr)
+    if status != "0" or not quiet:
+        print(message, file=sys.stderr)
     return int(status)

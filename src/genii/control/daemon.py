@@ -28,10 +28,13 @@ if TYPE_CHECKING:
     from genii.control.options import Options
     from genii.supervise.model import Settings
     from genii.supervise.report import Event
+    from genii.supervisord.runtime import Runtime
 
-__all__ = ["run"]
+__all__ = ["BEGIN_AGAIN", "run"]
 
 _log = logging.getLogger("genii")
+BEGIN_AGAIN = -1
+"""Instead of an exit code: the process is to execute itself anew."""
 _SETTLED = 2.0
 """Seconds after which what only the start of programs needs is given back."""
 _FORWARDED = (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGWINCH)
@@ -73,12 +76,17 @@ class _Daemon:
         self._keeper = keeper
         self._own_log = log
         self._status = 0
+        self._supervisord: Runtime | None = None
         self._tasks: set[asyncio.Task[object]] = set()
 
     async def run(self) -> int:
         """Run until everything has ended; return the exit code."""
         loop = asyncio.get_running_loop()
         self._supervisor = supervisor = Supervisor(self._settings, self._load, self._keeper, loop)
+        if self._settings.supervisord:
+            from genii.supervisord.runtime import Runtime
+
+            self._supervisord = Runtime(supervisor, self._load, echo=self._options.echo)
         self._catch_signals(loop)
         if self._options.foreground and self._options.show:
             supervisor.services.output.show_on(1, color=self._options.color)
@@ -91,6 +99,8 @@ class _Daemon:
             path = os.path.join(self._settings.state_dir, "keeper.sock")
             supervisor.services.output.listen(path, listen_unix(path))
             await server.open(os.path.join(self._settings.state_dir, "genii.sock"))
+            if self._supervisord:
+                await self._supervisord.open()
         except BaseException:
             await supervisor.shutdown()
             supervisor.close()
@@ -104,9 +114,11 @@ class _Daemon:
         await supervisor.ended
         notify("STOPPING=1")
         await server.close()
+        if self._supervisord:
+            await self._supervisord.close()
         supervisor.close()
         _log.info("all programs have ended")
-        return self._status
+        return BEGIN_AGAIN if self._supervisord and self._supervisord.begins_again else self._status
 
     async def _load(self) -> Settings:
         """Have the configuration read by a process of its own."""
@@ -118,7 +130,12 @@ class _Daemon:
             stderr=-1,
         )
         _, output = await run_command(self._supervisor.services.spawner, command, limit=1 << 30)
-        return loader.decode(output)
+        settings = loader.decode(output)
+        if settings.supervisord:
+            from genii.supervisord.prepare import prepare
+
+            settings = prepare(settings)
+        return settings
 
     def _spawn(self, work: object) -> None:
         task = asyncio.ensure_future(work)  # type: ignore[call-overload]
@@ -139,21 +156,24 @@ class _Daemon:
 
     def _catch_signals(self, loop: asyncio.AbstractEventLoop) -> None:
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
-            loop.add_signal_handler(number, self._end)
+            loop.add_signal_handler(number, self._end, number)
         if os.getpid() == 1:
             loop.add_signal_handler(signal.SIGCHLD, self._supervisor.reap_orphans)
             for number in _FORWARDED:
                 loop.add_signal_handler(number, self._forward, number)
             return
-        loop.add_signal_handler(signal.SIGHUP, lambda: self._spawn(self._update()))
+        again = self._supervisord.hang_up if self._supervisord else self._update
+        loop.add_signal_handler(signal.SIGHUP, lambda: self._spawn(again()))
         loop.add_signal_handler(signal.SIGUSR2, self._reopen)
         signal.signal(signal.SIGPIPE, signal.SIG_IGN)
 
-    def _end(self) -> None:
+    def _end(self, number: int = signal.SIGTERM) -> None:
         """Stop everything; at the second signal at once."""
-        if self._supervisor.stopping:
+        if self._supervisor.stopping or (self._supervisord and self._supervisord.stopping):
             _log.warning("a second signal: killing what still runs")
             self._supervisor.kill_everything()
+        elif self._supervisord:
+            self._supervisord.end(number)
         else:
             self._spawn(self._supervisor.shutdown())
 
@@ -164,6 +184,8 @@ class _Daemon:
 
     def _reopen(self) -> None:
         self._supervisor.services.output.reopen()
+        if self._supervisord:
+            self._supervisord.reopen()
         if self._own_log:
             self._own_log.reopen()
 

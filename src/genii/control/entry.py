@@ -47,20 +47,30 @@ def main(words: str, path: str, loader: tuple[int, int], keeper: tuple[int, int]
 
 def _run(options: Options, path: str, loader: tuple[int, int], keeper: tuple[int, int]) -> int:
     _import_asyncio()
-    from genii.control.daemon import run
+    from genii.control.daemon import BEGIN_AGAIN, run
 
     settings = _settings(*loader)
-    if not settings.programs:
+    if not settings.programs and not settings.supervisord:
         raise NotAllowed(f"{settings.path}: no program is declared; add a [program.NAME] section")
     if settings.http.tls_certificate and "GENII_TLS" not in os.environ:
         _begin_again_with_tls(path)
-    os.umask(settings.umask)
+    if not settings.supervisord:  # there it is only for daemons, see genii.cli.supervisord
+        os.umask(settings.umask)
     try:
         os.makedirs(settings.state_dir, mode=0o755, exist_ok=True)
     except OSError as error:
         raise NotAllowed(f"can't make the state directory {settings.state_dir}: {error.strerror}") from None
     with PidFile(os.path.join(settings.state_dir, "genii.pid")):
-        return run(settings, options, path, keeper)
+        if settings.supervisord:
+            from genii.supervisord.prepare import prepare
+
+            settings = prepare(settings)
+        status = run(settings, options, path, keeper)
+    if status == BEGIN_AGAIN:
+        from genii.supervisord.runtime import begin_again
+
+        begin_again(path)
+    return status
 
 
 def _settings(descriptor: int, pid: int) -> Settings:

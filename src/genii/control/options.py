@@ -19,6 +19,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, for
     show: bool = True
     """Whether lines of programs are shown on standard output, in the foreground."""
     color: bool = False
+    echo: bool = False
+    """Whether the supervisor's own log is shown on standard output (``genii supervisord -n``)."""
     report: int = -1
     """Descriptor on which ``genii up -d`` waits: ``STATUS message`` when the supervisor is up, or why it isn't."""
     exit_on_fatal: tuple[str, ...] = ()

@@ -55,13 +55,13 @@ class Actions:
         first = [process for name in needed for process in supervisor.slots.of(name) if not process.state.alive]
         fresh = [process for process in processes if process.state not in (State.STARTING, State.RUNNING)]
         for process in (*first, *processes):
-            self._want(process, wanted=True)
+            self.want(process, wanted=True)
         supervisor.launch([*first, *(process for process in fresh if process not in first)])
         if not wait:
             return [ActionResult(name=process.name, ok=True) for process in processes]
         return await _gather(self._started(process, already=process not in fresh) for process in processes)
 
-    def _want(self, process: Process, *, wanted: bool) -> None:
+    def want(self, process: Process, *, wanted: bool) -> None:
         """Record what somebody wants of a process, for a later supervisor."""
         self._supervisor.wishes[process.name] = wanted
         self._supervisor.services.recorder.write("wanted", process.name, wanted)
@@ -118,7 +118,7 @@ class Actions:
             if process.state in _AT_REST and not supervisor.ordering.waits_for(process)
         }
         for process in processes:
-            self._want(process, wanted=False)
+            self.want(process, wanted=False)
         supervisor.ordering.stop([process for process in processes if process.name not in idle])
         for process in processes:
             self.changed(process)  # who waits for its start learns that there will be none
@@ -150,7 +150,7 @@ class Actions:
         names = {process.template.name for process in processes}
         programs = self._supervisor.slots.programs
         for process in processes:
-            self._want(process, wanted=True)
+            self.want(process, wanted=True)
         if any(names & set(_all_dependencies(self._supervisor, name)) - {name} for name in names if name in programs):
             # Some depend on others of them: all stop first, in order, then all start in order.
             self._supervisor.ordering.stop(processes)

@@ -203,6 +203,10 @@ class Output:
             self._send(("expect", key, True))
         self._expecting[key] = receiver
 
+    def expects(self, key: str) -> bool:
+        """Say whether somebody wants the data of a stream."""
+        return key in self._expecting
+
     def rotate(self, key: str) -> None:
         """Rotate the log of a stream now."""
         self._send(("rotate", key))

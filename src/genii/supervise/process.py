@@ -289,11 +289,11 @@ class Process:
         """Return the descriptors for stdout and stderr: pipes to the keeper, or /dev/null."""
         logs, output = self.program.logs, self.services.output
         needed = self.program.ready is not None and self.program.ready.probe.kind is ProbeKind.LINE
-        wanted = bool(logs.stdout.path) or needed or output.shown
+        wanted = bool(logs.stdout.path) or needed or output.shown or output.expects(self.name + "/stdout")
         stdout = output.open(self.name + "/stdout", self.name, logs.stdout, owner) if wanted else self.services.null
         if logs.stderr is None:
             return stdout, stdout
-        if not (logs.stderr.path or needed or output.shown):
+        if not (logs.stderr.path or needed or output.shown or output.expects(self.name + "/stderr")):
             return stdout, self.services.null
         return stdout, output.open(self.name + "/stderr", self.name, logs.stderr, owner)
 

@@ -9,6 +9,8 @@ from typing import Literal
 
 import msgspec
 
+from genii.supervise.model import Log  # noqa: TC001 -- msgspec reads the annotations
+
 __all__ = [
     "Control",
     "Daemon",
@@ -87,6 +89,8 @@ class Stream(Record, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     capture: int = 0
     events: bool = False
     syslog: bool = False
+    log: Log | None = None
+    """Its log where the keeper does not write that, because something is taken out of the stream before."""
 
 
 class Member(Record, frozen=True, kw_only=True, omit_defaults=True, gc=False):

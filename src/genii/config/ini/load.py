@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from genii.config.source import Faults
     from genii.supervise.model import Settings
 
-__all__ = ["OVERRIDES", "examine_ini", "read_text"]
+__all__ = ["OVERRIDES", "Machine", "examine_ini", "read_text"]
 
 OVERRIDES = "GENII_SUPERVISORD_OPTIONS"
 """Environment variable: options of [supervisord] from the command line, as JSON; they win over the file."""
@@ -44,7 +44,7 @@ def examine_ini(
     for key, value in json.loads(environ.get(OVERRIDES, "{}")).items():
         assert section is not None
         section.options[key] = Option(value, "command line", 0)
-    settings, declaration = resolve(path, text, _Machine(environ), faults)
+    settings, declaration = resolve(path, text, Machine(environ), faults)
     folder = state_dir(path)
     declaration = msgspec.structs.replace(declaration, included=tuple(files[1:]))
     settings = msgspec.structs.replace(
@@ -113,7 +113,7 @@ def _included(path: str, text: Text, environ: Mapping[str, str], faults: Faults)
     return found
 
 
-class _Machine:
+class Machine:
     """What a configuration asks of this machine."""
 
     def __init__(self, environ: Mapping[str, str]) -> None:
@@ -130,12 +130,15 @@ class _Machine:
         )
 
     def is_directory(self, path: str) -> bool:
+        """Say whether there is a directory at ``path``."""
         return os.path.isdir(path)
 
     def expand_home(self, path: str) -> str:
+        """Return a path with ``~`` and ``~user`` replaced."""
         return os.path.expanduser(path)
 
     def user(self, text: str) -> tuple[int, int]:
+        """Return the numbers of a user and its group; raises ValueError."""
         import pwd
 
         text = text.strip()
@@ -146,6 +149,7 @@ class _Machine:
         return entry.pw_uid, entry.pw_gid
 
     def group(self, text: str) -> int:
+        """Return the number of a group; raises ValueError."""
         import grp
 
         text = text.strip()

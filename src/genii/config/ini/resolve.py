@@ -55,7 +55,11 @@ def resolve(path: str, text: Text, outside: Outside, faults: Faults) -> tuple[Se
     settings = Settings(
         path=path,
         log_level=_LEVELS.get(daemon.loglevel, "debug"),  # type: ignore[arg-type]
-        log=Log(path=daemon.logfile, size=daemon.logfile_maxbytes, backups=daemon.logfile_backups),
+        log=Log(
+            path="/dev/null" if daemon.logfile == "syslog" else daemon.logfile,
+            size=daemon.logfile_maxbytes,
+            backups=daemon.logfile_backups,
+        ),
         umask=daemon.umask,
         identifier=daemon.identifier,
         supervisord=msgspec.json.encode(declaration).decode(),
