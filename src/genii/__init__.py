@@ -20,6 +20,7 @@ if TYPE_CHECKING:  # the names below, for type checkers; importing typing would 
     from genii.gearman.client import Client as Client
     from genii.gearman.server import JobServer as JobServer
     from genii.gearman.worker import Worker as Worker
+    from genii.serve.prefork import prefork as prefork
     from genii.system.daemonize import daemonize as daemonize
     from genii.system.notify import notify as notify
     from genii.system.pidfile import PidFile as PidFile
@@ -32,7 +33,6 @@ _PUBLIC: dict[str, str] = {
     "Control": "genii.daemon.control",
     "JobServer": "genii.gearman.server",
     "PidFile": "genii.system.pidfile",
-    "prefork": "genii.serve.prefork",
     "Signals": "genii.events.signals",
     "Worker": "genii.gearman.worker",
     "__version__": "genii.version",
@@ -40,6 +40,7 @@ _PUBLIC: dict[str, str] = {
     "errors": "genii.errors",
     "notify": "genii.system.notify",
     "patterns": "genii.patterns",
+    "prefork": "genii.serve.prefork",
     "signals": "genii.signals",
     "testing": "genii.testing",
 }
