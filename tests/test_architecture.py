@@ -72,7 +72,7 @@ def test_imports_point_down(path: Path) -> None:
         if not imported.startswith("genii."):
             continue
         target = imported.removeprefix("genii.")
-        if module.startswith("testing"):
+        if module.startswith("testing") or not module:  # the package itself only names what it offers
             continue
         assert not target.startswith("testing"), f"{module} uses the fakes"
         theirs = layer(target)
@@ -157,4 +157,4 @@ def test_the_package_is_cheap_to_import() -> None:
     """Importing genii loads nothing that its users may not need."""
     code = "import sys; before = set(sys.modules); import genii; print(*sorted(set(sys.modules) - before))"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
-    assert found == ["__future__", "genii", "genii.version"]
+    assert found == ["__future__", "genii"]

@@ -7,16 +7,24 @@ from __future__ import annotations
 
 import sys
 
-from genii.version import __version__
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # the names below, for type checkers; importing typing would cost more than all the rest
+    from genii import errors as errors
+    from genii import patterns as patterns
+    from genii import signals as signals
+    from genii import testing as testing
+    from genii.daemon.control import Control as Control
     from genii.events.app import App as App
     from genii.events.signals import Signals as Signals
     from genii.gearman.async_client import AsyncClient as AsyncClient
     from genii.gearman.client import Client as Client
     from genii.gearman.server import JobServer as JobServer
     from genii.gearman.worker import Worker as Worker
+    from genii.serve.prefork import prefork as prefork
+    from genii.system.daemonize import daemonize as daemonize
+    from genii.system.notify import notify as notify
+    from genii.system.pidfile import PidFile as PidFile
+    from genii.version import __version__ as __version__
 
 _PUBLIC: dict[str, str] = {
     "App": "genii.events.app",
@@ -24,16 +32,21 @@ _PUBLIC: dict[str, str] = {
     "Client": "genii.gearman.client",
     "Control": "genii.daemon.control",
     "JobServer": "genii.gearman.server",
-    "daemonize": "genii.system.daemonize",
-    "notify": "genii.system.notify",
     "PidFile": "genii.system.pidfile",
-    "prefork": "genii.serve.prefork",
     "Signals": "genii.events.signals",
     "Worker": "genii.gearman.worker",
+    "__version__": "genii.version",
+    "daemonize": "genii.system.daemonize",
+    "errors": "genii.errors",
+    "notify": "genii.system.notify",
+    "patterns": "genii.patterns",
+    "prefork": "genii.serve.prefork",
+    "signals": "genii.signals",
+    "testing": "genii.testing",
 }
-"""Public name -> the module that has it."""
+"""Public name -> the module that has it, or that it is."""
 
-__all__ = ["__version__", *_PUBLIC]  # noqa: PLE0604 -- the table is the list
+__all__ = [*_PUBLIC]  # noqa: PLE0604 -- the table is the list
 
 
 def __getattr__(name: str) -> object:
@@ -41,7 +54,8 @@ def __getattr__(name: str) -> object:
     if module is None:
         raise AttributeError(f"module 'genii' has no attribute {name!r}")
     __import__(module)  # importlib.import_module would do the same a millisecond slower
-    return getattr(sys.modules[module], name)
+    found = sys.modules[module]
+    return found if module == f"genii.{name}" else getattr(found, name)
 
 
 def __dir__() -> list[str]:

@@ -6,8 +6,9 @@ import errno
 import os
 
 from genii.system.daemonize import Daemon, Expectation, Report, Surroundings, fork_daemon
-from genii.system.handover import check_expectation, describe_error, exit_code
+from genii.system.handover import describe_error, exit_code
 from genii.system.pidfile import PID_FILE_VARIABLE
+from genii.system.waiting import check_expectation
 
 TYPE_CHECKING = False  # typing costs more to import than the rest of this module
 if TYPE_CHECKING:

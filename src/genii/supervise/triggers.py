@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import math
+import os
 import time
 from typing import TYPE_CHECKING
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from genii.supervise.model import Program, Watch
     from genii.supervise.process import Process
     from genii.supervise.supervisor import Supervisor
-    from genii.system.timerfd import ClockWatch
+    from genii.system.clockwatch import ClockWatch
 
 __all__ = ["Triggers"]
 
@@ -157,6 +158,9 @@ class Triggers:
             if known[0] == watch:
                 return
             known[1].cancel()
+        for path in watch.paths:
+            if not os.path.exists(path):
+                _log.warning("%s: there is nothing at %s yet; watched as soon as there is", program.name, path)
         task = self._supervisor.loop.create_task(self._follow(program.name, watch))
         self._watches[program.name] = (watch, task)
 
@@ -164,7 +168,9 @@ class Triggers:
         from genii.events.watch import Watcher
 
         try:
-            async with Watcher(watch.paths, ignore=watch.ignore, only=watch.only, debounce=watch.debounce) as watcher:
+            async with Watcher(
+                watch.paths, ignore=watch.ignore, only=watch.only, debounce=watch.debounce, missing="wait"
+            ) as watcher:
                 async for changes in watcher:
                     _log.info("%s: %d files changed", name, len(changes))
                     self._files_changed(name)
@@ -192,7 +198,7 @@ class Triggers:
         """Have the schedules asked again when the system's clock is set."""
         if not self._schedules or self._clock is not None:
             return
-        from genii.system.timerfd import ClockWatch
+        from genii.system.clockwatch import ClockWatch
 
         with contextlib.suppress(OSError):
             self._clock = ClockWatch()
@@ -200,7 +206,8 @@ class Triggers:
 
     def _clock_was_set(self) -> None:
         assert self._clock is not None
-        self._clock.rearm()
+        if not self._clock.was_set():
+            return
         _log.warning("the system's clock was set; schedules follow it")
         for name in list(self._schedules):
             self._ask(name)

@@ -14,16 +14,7 @@ from __future__ import annotations
 import os
 import sys
 
-from genii.system.handover import (
-    Channels,
-    Expectation,
-    Report,
-    await_ready,
-    check_expectation,
-    describe_error,
-    exit_code,
-    send,
-)
+from genii.system.handover import Channels, Expectation, Report, describe_error, exit_code, send
 from genii.system.surroundings import Surroundings
 
 TYPE_CHECKING = False  # typing costs more to import than all of this module
@@ -158,6 +149,8 @@ def daemonize(
     surroundings.check()
     expectation = Expectation(call=wait, notify=wait, line=ready_line, timeout=timeout)
     if ready_line:
+        from genii.system.waiting import check_expectation
+
         check_expectation(expectation, surroundings)
     file = None
     if pid_file is not None:
@@ -224,6 +217,9 @@ def fork_daemon(
     """
     if os.getpid() == 1:
         return _stay(surroundings, pid_file)
+    # Before the fork: what a child imports costs a multiple, because each page it touches is copied first.
+    from genii.system.watcher import Watcher
+
     if sys.stdout is not None:
         sys.stdout.flush()
     if sys.stderr is not None:
@@ -233,13 +229,13 @@ def fork_daemon(
     if watcher:
         stays = False
         try:
+            from genii.system.waiting import await_ready
+
             report = await_ready(watcher, channels, expectation)
             stays = report.ok and (monitor or respawn)
             return report
         finally:
             channels.close_parent(watcher, stays=stays)
-    from genii.system.watcher import Watcher
-
     try:
         role = Watcher(surroundings, channels, pid_file, double_fork=double_fork, monitor=monitor, respawn=respawn)
         role.run()  # returns in the daemon only

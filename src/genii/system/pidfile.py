@@ -12,7 +12,6 @@ environment, which genii sets for the commands it starts.
 
 from __future__ import annotations
 
-import errno
 import fcntl
 import os
 import stat
@@ -251,6 +250,8 @@ class PidFile:
         from genii.errors import NotAllowed
 
         if isinstance(reason, OSError):
+            import errno
+
             text = (
                 "is a symbolic link; name the file itself"
                 if reason.errno == errno.ELOOP

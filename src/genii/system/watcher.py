@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
+import select
 import sys
+import time
 
 from genii.system.handover import describe_end, describe_error, exit_code, send
 from genii.system.surroundings import close_descriptors
 
 TYPE_CHECKING = False  # typing costs more to import than the rest of this module
 if TYPE_CHECKING:
-    import select
     from typing import NoReturn
 
     from genii.system.handover import Channels
@@ -96,9 +97,6 @@ class Watcher:
 
     def _attend(self, pid: int) -> float:
         """Watch one daemon until its end; returns its lifetime in seconds if it is to be started again."""
-        import select
-        import time
-
         started = time.monotonic()
         if self._double_fork:
             _lead_own_group(pid)
@@ -137,7 +135,6 @@ class Watcher:
 
     def _end(self, pid: int, descriptor: int) -> NoReturn:
         """End a daemon that nobody waits for any more, with its process group."""
-        import select
         import signal
 
         poll = select.poll()
@@ -190,8 +187,6 @@ class Watcher:
             os.chdir("/")
 
     def _register_monitor(self, poll: select.poll) -> None:
-        import select
-
         poll.register(self._signal_reader, select.POLLIN)
         if self._channels.capture_reader >= 0:
             poll.register(self._channels.capture_reader, select.POLLIN)
@@ -214,7 +209,6 @@ class Watcher:
     def _pause(self, attempt: int) -> None:
         """Wait before the daemon is started again; a signal to end ends this process instead."""
         import random
-        import select
 
         from genii.backoff import Backoff
 
