@@ -19,7 +19,8 @@ LINES = """
 import os, signal, sys
 count, size = int(sys.argv[1]), int(sys.argv[2])
 for first in range(1, count + 1, 1000):
-    data = b"".join(b"%08d " % number + b"x" * (size - 10) + b"\\n" for number in range(first, min(first + 1000, count + 1)))  # noqa: E501
+    numbers = range(first, min(first + 1000, count + 1))
+    data = b"".join(b"%08d " % number + b"x" * (size - 10) + b"\\n" for number in numbers)
     while data:
         data = data[os.write(1, data):]
 """

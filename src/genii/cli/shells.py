@@ -191,7 +191,7 @@ def _fish(commands: Sequence[Known]) -> str:
 
 
 def _fish_option(option: Option) -> str:
-    parts = [f"-l {name[2:]}" if name.startswith("--") else f"-s {name[1:]}" for name in option.names]
+    parts = [f"-l {name[2:]}" if name.startswith("--") else f"-s '{name[1:]}'" for name in option.names]
     if option.takes_value:
         parts.append("-r -F" if option.value == "files" else "-x")
     if option.choices:

@@ -133,7 +133,7 @@ def _change_user(user: str) -> None:
 
 
 def _start(path: str, daemon: Daemon) -> int:
-    from genii.cli.up import become, detach
+    from genii.cli.launch import become, detach
 
     words: dict[str, object] = {"config": path, "foreground": False, "echo": daemon.nodaemon, "wait": False}
     sys.stdout.flush()

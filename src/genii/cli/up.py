@@ -6,13 +6,13 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
+from genii.cli.launch import become, detach
 from genii.errors import UsageError
 
 if TYPE_CHECKING:
     import argparse
-    from typing import NoReturn
 
-__all__ = ["become", "configure", "detach", "run"]
+__all__ = ["configure", "run"]
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -69,52 +69,3 @@ def _take_on(path: str) -> None:
     settings = examine(path).settings
     if settings is not None:
         take_on(decode(settings.supervisord).daemon)
-
-
-def become(words: dict[str, object]) -> NoReturn:
-    """Become a supervisor with these options (see ``genii.control.options``)."""
-    os.execve(sys.executable, _argv(words), _environment())  # noqa: S606 -- the same process, no shell
-
-
-def _argv(words: dict[str, object]) -> list[str]:
-    """Return the command line of a supervisor: a bare interpreter, see ``genii.control.bootstrap``."""
-    import json
-
-    script = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "control", "bootstrap.py")
-    return [sys.executable, "-I", "-S", "-X", "no_debug_ranges", script, json.dumps(words)]
-
-
-def _environment() -> dict[str, str]:
-    path = [entry for entry in sys.path if entry and not entry.endswith(".zip")]
-    return {**os.environ, "GENII_SYS_PATH": os.pathsep.join(path)}
-
-
-def detach(words: dict[str, object], *, quiet: bool = False) -> int:
-    """Start a supervisor in a session of its own and wait for its answer, which is printed unless all is well."""
-    while (null := os.open(os.devnull, os.O_RDWR)) <= 2:
-        continue  # started without stdin, stdout or stderr: the pipe must not take their numbers
-    reading, writing = os.pipe()
-    words["report"] = 3
-    os.posix_spawn(
-        sys.executable,
-        _argv(words),
-        _environment(),
-        file_actions=[
-            (os.POSIX_SPAWN_DUP2, null, 0),
-            (os.POSIX_SPAWN_DUP2, null, 1),
-            (os.POSIX_SPAWN_DUP2, null, 2),
-            (os.POSIX_SPAWN_DUP2, writing, 3),  # last: 3 may be null
-        ],
-        setsid=True,
-    )
-    os.close(writing)
-    answer = b""
-    while block := os.read(reading, 65536):
-        answer += block
-    status, _, message = answer.decode(errors="replace").partition(" ")
-    if not status.isdigit():
-        print("genii: the supervisor ended before it was up; see its log", file=sys.stderr)
-        return 1
-    if status != "0" or not quiet:
-        print(message, file=sys.stderr)
-    return int(status)

@@ -7,7 +7,7 @@ listeners get to see all of them, as http://supervisord.org/subprocess.html#proc
 from __future__ import annotations
 
 import signal
-import time
+from datetime import UTC, datetime
 from typing import NamedTuple
 
 from genii.supervise.model import State
@@ -85,5 +85,7 @@ def describe(state: State, pid: int, started: float, stopped: float, why: str, n
     if state in (State.FATAL, State.BACKOFF):
         return why
     if state in (State.STOPPED, State.EXITED):
-        return time.strftime("%b %d %I:%M %p", time.localtime(stopped)) if started else "Not started"
+        return (
+            datetime.fromtimestamp(stopped, UTC).astimezone().strftime("%b %d %I:%M %p") if started else "Not started"
+        )
     return ""
