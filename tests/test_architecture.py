@@ -63,7 +63,7 @@ def walk(tree: ast.AST, *, typing_too: bool) -> list[ast.AST]:
 def layer(module: str) -> int | None:
     """Return the number of the layer a module below ``genii`` is in; None: it is vocabulary or the package itself."""
     top = module.split(".", maxsplit=1)[0]
-    return LAYERS.index(top) if top in LAYERS else None
+    return next((number for number, floor in enumerate(LAYERS) if top in floor), None)
 
 
 @pytest.mark.parametrize("path", MODULES, ids=name_of)
