@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import select
 import signal
 import subprocess
@@ -17,11 +18,11 @@ from genii.errors import GeniiError
 from genii.system.address import Address
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from genii.control.rows import ResultRow, StatusRow
 
-__all__ = ["PATIENCE", "Outcome", "Site", "await_end", "is_alive", "open_files", "until"]
+__all__ = ["PATIENCE", "Outcome", "Site", "await_end", "is_alive", "open_files", "read_until"]
 
 PATIENCE = 30.0
 """Seconds that anything may take on a loaded machine."""
@@ -162,7 +163,7 @@ class Site:
 
     def log(self, name: str) -> Path:
         """Return the log file of a process."""
-        return self.state_dir / "log" / f"{name.replace(':', '-')}.log"
+        return self.path / ".genii" / "log" / f"{name.replace(':', '-')}.log"
 
     def lines(self, name: str) -> list[str]:
         """Return what is in the log file of a process now."""
@@ -171,7 +172,7 @@ class Site:
 
     def own_log(self) -> str:
         """Return what the supervisor itself logged."""
-        path = self.state_dir / "log" / "genii.log"
+        path = self.path / ".genii" / "log" / "genii.log"
         return path.read_text(errors="replace") if path.exists() else ""
 
     def wait_own_log(self, text: str) -> str:
@@ -265,6 +266,12 @@ def open_files(pid: int) -> list[str]:
     return found
 
 
-def until(answers: Iterator[bool]) -> None:
-    """Go on with an iterator that blocks on events until it says True."""
-    assert any(answers)
+def read_until(process: subprocess.Popen[str], *texts: str) -> str:
+    """Read the output of a foreground supervisor until the patterns ``texts`` have come; return all of it."""
+    assert process.stdout
+    seen = ""
+    while not all(re.search(text, seen) for text in texts):
+        line = process.stdout.readline()
+        assert line, f"ended before {texts}: {seen}"
+        seen += line
+    return seen

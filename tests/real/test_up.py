@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import signal
 import subprocess
@@ -11,23 +10,12 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.real.harness import PATIENCE, Outcome
+from tests.real.harness import PATIENCE, Outcome, read_until
 
 if TYPE_CHECKING:
     from tests.real.harness import Site
 
 STUBBORN = "sh -c 'trap : TERM; echo ready; while :; do sleep 1; done'"
-
-
-def read_until(process: subprocess.Popen[str], *texts: str) -> str:
-    """Read the output of a foreground supervisor until the patterns ``texts`` have come; return all of it."""
-    assert process.stdout
-    seen = ""
-    while not all(re.search(text, seen) for text in texts):
-        line = process.stdout.readline()
-        assert line, f"ended before {texts}: {seen}"
-        seen += line
-    return seen
 
 
 def test_up_twice_is_harmless(site: Site) -> None:
@@ -153,9 +141,8 @@ def test_lives_without_standard_descriptors_in_the_foreground(site: Site) -> Non
     words = " ".join(site.command("up"))
     process = subprocess.Popen(["sh", "-c", f"exec {words} <&- >&- 2>&-"], cwd=site.path, env=site.environment)
     try:
-        while not (site.state_dir / "genii.sock").exists():
+        while site.genii("status").status == 3:
             assert process.poll() is None
-            subprocess.run(["true"])
         site.line("job", "hello")
         assert site.genii("down").status == 0
         assert process.wait(PATIENCE) == 0

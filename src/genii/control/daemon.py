@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from genii.control import loader
 from genii.control.answer import answer
-from genii.control.ownlog import OwnLog
+from genii.control.ownlog import OwnLog, TerminalLog
 from genii.control.server import ControlServer
 from genii.errors import GeniiError
 from genii.supervise.model import State
@@ -53,7 +53,7 @@ def run(settings: Settings, options: Options, path: str, keeper: tuple[int, int]
 
 def _open_log(settings: Settings, options: Options) -> OwnLog | None:
     own = OwnLog(settings) if not options.foreground or settings.log is not None else None
-    handler = own or logging.StreamHandler(sys.stderr)
+    handler = own or TerminalLog(2)
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s" if own else "genii | %(message)s"))
     logging.basicConfig(level=settings.log_level.upper(), handlers=[handler])
     return own

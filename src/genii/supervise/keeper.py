@@ -250,8 +250,10 @@ class Keeper:
         elif not log.problem and log in self._failing:
             self._failing.discard(log)
             self._tell(("recovered", log.path, log.lost))
-        while log.rotated:
-            self._compress(log.rotated.pop())
+        count = len(log.rotated)
+        log.rotated.clear()
+        for number in range(1, min(count, log.backups) + 1):  # one block of output may fill several files
+            self._compress(f"{log.path}.{number}")
 
     def _tell(self, message: tuple[Any, ...]) -> None:
         if self._link:
@@ -374,6 +376,9 @@ class Keeper:
         self._drain_all()
         for stream in list(self._streams.values()):
             self._forget(stream)
+        for pid in self._compressors:
+            os.waitpid(pid, 0)  # nothing of us goes on when the supervisor says that it has ended
+        self._compressors.clear()
         self._ended = True
 
     def _drain_all(self) -> None:
@@ -409,14 +414,19 @@ class Keeper:
 
     def _compress(self, path: str) -> None:
         """Compress a backup in a process of its own: it takes long, and what it needs stays out of our memory."""
+        try:
+            source = os.open(path, os.O_RDONLY | os.O_CLOEXEC)  # now: its name changes with the next rotation
+        except OSError:
+            return
         pid = os.fork()
         if pid == 0:
             status = 1
             try:
-                _gzip(path)
+                _gzip(path, source)
                 status = 0
             finally:
                 os._exit(status)
+        os.close(source)
         self._compressors[pid] = path
 
     def _finish_compression(self) -> None:
@@ -425,26 +435,29 @@ class Keeper:
                 del self._compressors[pid]
 
 
-def _gzip(path: str) -> None:
-    """Replace a backup by its compressed copy, under the number that it has by then."""
+def _gzip(path: str, descriptor: int) -> None:
+    """Replace a backup (open for reading) by its compressed copy, under the number that it has by then."""
     import gzip
     import shutil
 
     os.nice(10)
     temporary = f"{path}.{os.getpid()}.tmp"
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o640)
-    with open(path, "rb") as source, open(descriptor, "wb") as target:
-        with gzip.GzipFile(filename="", fileobj=target, mode="wb", compresslevel=6) as packed:
-            shutil.copyfileobj(source, packed, _BLOCK)
-        there = os.fstat(source.fileno())
-    stem = path.removesuffix(".1")
-    for number in range(1, 1000):
-        name = f"{stem}.{number}"
-        if os.path.exists(name) and os.stat(name).st_ino == there.st_ino:
-            os.rename(temporary, name + ".gz")
-            os.unlink(name)
-            return
-    os.unlink(temporary)
+    output = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o640)
+    try:
+        with open(descriptor, "rb") as source, open(output, "wb") as target:
+            with gzip.GzipFile(filename="", fileobj=target, mode="wb", compresslevel=6) as packed:
+                shutil.copyfileobj(source, packed, _BLOCK)
+            there = os.fstat(source.fileno())
+        stem = path.rpartition(".")[0]
+        for number in range(1, 1000):
+            name = f"{stem}.{number}"
+            if os.path.exists(name) and os.stat(name).st_ino == there.st_ino:
+                os.rename(temporary, name + ".gz")
+                os.unlink(name)
+                return
+    finally:
+        if os.path.exists(temporary):  # the disk is full, or the backup was too old to be kept
+            os.unlink(temporary)
 
 
 def _whole_lines(held: bytearray, chunk: Chunk, length: int) -> tuple[Chunk, int]:

@@ -49,11 +49,13 @@ class Recorder:
     def begin(self, snapshot: Callable[[], Memory]) -> None:
         """Start the record anew with what ``snapshot`` says; it is asked again whenever the file has grown large.
 
-        Raises:
-            OSError: it can't be written (read-only or full file system).
+        Where it can't be written (full file system) it is told, and tried again with each line: what runs goes on.
         """
         self._snapshot = snapshot
-        self._rewrite()
+        try:
+            self._rewrite()
+        except OSError as error:
+            self._fail(error)
 
     def _rewrite(self) -> None:
         data = rewrite(self._snapshot(), self._boot, self._supervisor)
@@ -61,7 +63,8 @@ class Recorder:
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
         descriptor = os.open(temporary, flags, 0o600)
         try:
-            os.write(descriptor, data)
+            if os.write(descriptor, data) != len(data):
+                raise OSError(28, "No space left on device")
             os.rename(temporary, self._path)
         except OSError:
             os.close(descriptor)
@@ -76,20 +79,25 @@ class Recorder:
         """Append one line."""
         line = encode(*items)
         try:
+            if self._failing:
+                self._rewrite()
+                self._failing = False
             if os.write(self._descriptor, line) != len(line):
                 raise OSError(28, "No space left on device")
             self._size += len(line)
-            if self._failing or self._size > self._limit:
+            if self._size > self._limit:
                 self._rewrite()
-                self._failing = False
         except OSError as error:
-            if not self._failing:
-                _log.error(
-                    "%s can't be written (%s): after a crash now, running programs may not be found again",
-                    self._path,
-                    error.strerror,
-                )
-            self._failing = True
+            self._fail(error)
+
+    def _fail(self, error: OSError) -> None:
+        if not self._failing:
+            _log.error(
+                "%s can't be written (%s): after a crash now, running programs may not be found again",
+                self._path,
+                error.strerror,
+            )
+        self._failing = True
 
     def close(self, *, remove: bool) -> None:
         """Close the file; ``remove`` it when nothing runs any more."""
