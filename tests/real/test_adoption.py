@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import signal
+import socket
 import time
 from typing import TYPE_CHECKING
 
@@ -338,3 +339,22 @@ def test_many_kills_leak_nothing(site: Site) -> None:
         counts.append((len(open_files(site.supervisor_pid())), len(open_files(site.keeper_pid()))))
     # One more or less may be a connection that is being closed.
     assert all(abs(last - first) <= 1 for first, last in zip(counts[0], counts[-1], strict=True)), counts
+
+
+def test_a_start_that_fails_leaves_the_orphans_alone(site: Site) -> None:
+    job = '[program.job]\ncommand = "sleep 1000"\n'
+    site.write(job)
+    site.up()
+    pid = site.pid("job")
+    site.kill_supervisor()
+    assert site.genii("up", "-d", "jbo").status == 4
+    assert is_alive(pid)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        site.write(f'[http]\nlisten = "127.0.0.1:{taken.getsockname()[1]}"\n{job}')
+        outcome = site.genii("up", "-d")
+        assert outcome.status == 1
+        assert "in use" in outcome.err
+        assert is_alive(pid)
+    site.write(job)
+    site.up()
+    assert site.pid("job") == pid

@@ -27,6 +27,7 @@ def test_up_twice_is_harmless(site: Site) -> None:
     assert (site.supervisor_pid(), site.pid("job")) == pids
 
 
+@pytest.mark.slow
 def test_fifty_at_once_give_one_supervisor(site: Site) -> None:
     site.write('[program.job]\ncommand = "sleep 1000"\n')
     starts = [

@@ -94,13 +94,14 @@ class _Daemon:
             supervisor.subscribe(self._watch_fatal)
         server = ControlServer(supervisor)
         try:
+            # First what may fail, while the programs of a dead supervisor are still left alone.
+            await server.open(os.path.join(self._settings.state_dir, "genii.sock"))
+            if self._supervisord:
+                await self._supervisord.open()
             # First the streams of a dead supervisor are taken over, then its socket's place.
             supervisor.run(self._options.names)
             path = os.path.join(self._settings.state_dir, "keeper.sock")
             supervisor.services.output.listen(path, listen_unix(path))
-            await server.open(os.path.join(self._settings.state_dir, "genii.sock"))
-            if self._supervisord:
-                await self._supervisord.open()
         except BaseException:
             await supervisor.shutdown()
             supervisor.close()

@@ -29,7 +29,7 @@ class Recorder:
         self._size = 0
         self._limit = _LARGE
         self._failing = False
-        self._snapshot: Callable[[], Memory] = Memory
+        self._snapshot: Callable[[], Memory] | None = None
 
     def load(self) -> Memory:
         """Return what the last supervisor of this boot recorded.
@@ -58,6 +58,7 @@ class Recorder:
             self._fail(error)
 
     def _rewrite(self) -> None:
+        assert self._snapshot is not None
         data = rewrite(self._snapshot(), self._boot, self._supervisor)
         temporary = self._path + ".new"
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
@@ -100,9 +101,9 @@ class Recorder:
         self._failing = True
 
     def close(self, *, remove: bool) -> None:
-        """Close the file; ``remove`` it when nothing runs any more."""
+        """Close the file; ``remove`` it when nothing runs any more (what another has written is not ours to remove)."""
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
-        if remove and os.path.exists(self._path):
+        if remove and self._snapshot and os.path.exists(self._path):
             os.unlink(self._path)

@@ -117,9 +117,9 @@ class Supervisor:
         self.wishes = dict(memory.wanted)
         for program in self.settings.programs.values():
             self.slots.define(program, self.count(program.name))
+        self.first = self._first(names)
         adoption.take_over(self, memory)
         self.services.recorder.begin(self.memory)
-        self.first = self._first(names)
         self.launch(self.first)
         self.triggers.arm(memory.runs)
 
