@@ -19,7 +19,6 @@ from genii.errors import GeniiError
 from genii.supervise.model import State
 from genii.supervise.probes import run_command
 from genii.supervise.supervisor import Supervisor
-from genii.system.listen import listen_unix
 from genii.system.memory import release_startup_memory
 from genii.system.notify import notify
 from genii.system.spawn import Command
@@ -98,10 +97,7 @@ class _Daemon:
             await server.open(os.path.join(self._settings.state_dir, "genii.sock"))
             if self._supervisord:
                 await self._supervisord.open()
-            # First the streams of a dead supervisor are taken over, then its socket's place.
             supervisor.run(self._options.names)
-            path = os.path.join(self._settings.state_dir, "keeper.sock")
-            supervisor.services.output.listen(path, listen_unix(path))
         except BaseException:
             await supervisor.shutdown()
             supervisor.close()

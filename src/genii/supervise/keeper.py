@@ -32,6 +32,7 @@ import fcntl
 import marshal
 import mmap
 import os
+import resource
 import select
 import sys
 import time
@@ -487,6 +488,8 @@ def _same_user(client: _socket.socket) -> bool:
 def main(descriptor: int) -> None:
     """Run a keeper on its link; ignore the signals that are meant for the supervisor."""
     os.setsid()
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))  # a stream or two and a log for each process
     for number in (_signal.SIGINT, _signal.SIGTERM, _signal.SIGHUP, _signal.SIGPIPE):
         _signal.signal(number, _signal.SIG_IGN)
     Keeper(_socket.socket(fileno=descriptor)).run()

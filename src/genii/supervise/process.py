@@ -211,7 +211,12 @@ class Process:
             self.services.recorder.write("running", self.name)
 
     def _watch(self, pid: int) -> None:
-        self._pidfd = os.pidfd_open(pid)
+        try:
+            self._pidfd = os.pidfd_open(pid)
+        except OSError:  # no descriptors left: what can't be watched must not run
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+            raise
         self.group = pid
         self.services.poller.add(self._pidfd, self._ended)
 

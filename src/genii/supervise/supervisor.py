@@ -29,6 +29,7 @@ from genii.supervise.slots import Slots
 from genii.supervise.sockets import Sockets
 from genii.supervise.triggers import Triggers
 from genii.supervise.update import Update
+from genii.system.listen import listen_unix
 from genii.system.notify import NotifySocket
 from genii.system.poller import Poller
 from genii.system.process import boot_id
@@ -119,6 +120,9 @@ class Supervisor:
             self.slots.define(program, self.count(program.name))
         self.first = self._first(names)
         adoption.take_over(self, memory)
+        # The streams of a dead supervisor are taken over, now its place is.
+        path = os.path.join(self._state_dir, "keeper.sock")
+        self.services.output.listen(path, listen_unix(path))
         self.services.recorder.begin(self.memory)
         self.launch(self.first)
         self.triggers.arm(memory.runs)

@@ -91,6 +91,8 @@ class Spawner:
 
     def __init__(self) -> None:
         self._home = os.open(".", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        self._low = tuple(os.dup(self._home) for _ in range(3))
+        """Descriptors with low numbers, see ``_within_limit``."""
         self._files = resource.getrlimit(resource.RLIMIT_NOFILE)
         # Room for our own descriptors, several a program; programs get what we were started with, or their own.
         resource.setrlimit(resource.RLIMIT_NOFILE, (self._files[1], self._files[1]))
@@ -118,16 +120,25 @@ class Spawner:
             raise _explained(error, command, path) from None
 
     def _posix_spawn(self, command: Command, path: str) -> int:
+        standard = self._within_limit((command.stdin, command.stdout, command.stderr))
         with self._attributes(command):
             return os.posix_spawn(
                 path,
                 command.argv,
                 command.environment,
-                file_actions=_file_actions((command.stdin, command.stdout, command.stderr)),
+                file_actions=_file_actions(standard),
                 setsid=True,
                 setsigmask=(),
                 setsigdef=_DEFAULT_SIGNALS,
             )
+
+    def _within_limit(self, standard: tuple[int, int, int]) -> tuple[int, ...]:
+        """Return the same under numbers below the child's limit on files: posix_spawn(3) refuses those above."""
+        if max(standard) < self._files[0]:
+            return standard
+        for descriptor, low in zip(standard, self._low, strict=True):
+            os.dup2(descriptor, low, inheritable=False)
+        return self._low
 
     @contextlib.contextmanager
     def _attributes(self, command: Command) -> Iterator[None]:
@@ -155,10 +166,11 @@ class Spawner:
     def close(self) -> None:
         """End the launcher."""
         self._launcher.close()
-        os.close(self._home)
+        for descriptor in (self._home, *self._low):
+            os.close(descriptor)
 
 
-def _file_actions(standard: tuple[int, int, int]) -> list[tuple[int, int, int]]:
+def _file_actions(standard: tuple[int, ...]) -> list[tuple[int, int, int]]:
     """Give the child its standard descriptors; ours are all above 2 (see ``genii.supervise.main``)."""
     return [(os.POSIX_SPAWN_DUP2, descriptor, number) for number, descriptor in enumerate(standard)]
 
