@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 export UV_PYTHON_DOWNLOADS := never
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-fast lint types bench docs clean
+.PHONY: help setup demo test test-fast chaos lint types bench docs clean
 
 help: ## show the verbs
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | column -t -s '	'
@@ -23,6 +23,9 @@ test: setup lint types ## everything: lint, types and all tests
 
 test-fast: setup ## the tests that people run while they work (under two minutes)
 	$(BIN)/pytest -m "not slow and not compat" -n auto
+
+chaos: setup ## kill, stop and starve everything at random (ROUNDS=1000 for long)
+	GENII_CHAOS=$(or $(ROUNDS),25) $(BIN)/pytest tests/chaos
 
 lint: setup ## format check and lint
 	$(BIN)/ruff format --check .
