@@ -250,3 +250,16 @@ def test_a_socket_that_adopted_programs_share_stays_theirs(site: Site) -> None:
     site.act("stop", "job:1")
     assert ask(port) == site.pid("job:0")
     assert (site.path / "local.sock").stat().st_ino == inode
+
+
+@pytest.mark.slow
+def test_an_idle_launcher_ends_and_leaves_no_zombie(site: Site) -> None:
+    site.write('[program.job]\ncommand = "sleep 1000"\nlimits = { core = 0 }\n')
+    site.up()
+    supervisor, pid, keeper = site.supervisor_pid(), site.pid("job"), site.keeper_pid()
+    for _, beat in zip(site.client.events(heartbeat=1.0), range(40), strict=False):
+        with open(f"/proc/{supervisor}/task/{supervisor}/children") as file:
+            if {int(child) for child in file.read().split()} == {pid, keeper}:
+                break
+        assert beat < 39
+    assert site.act("restart", "job")[0]["ok"]

@@ -84,7 +84,7 @@ class Supervisor:
             loop=loop,
             poller=poller,
             deadlines=Deadlines(loop),
-            spawner=Spawner(),
+            spawner=Spawner(poller),
             output=Output(poller, *keeper),
             recorder=Recorder(os.path.join(settings.state_dir, "record"), boot_id(), __version__),
             environment=inherited(os.environ),

@@ -12,6 +12,7 @@ import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from genii.system.poller import Poller
     from genii.system.spawn import Command
 
 __all__ = ["LauncherClient"]
@@ -29,7 +30,9 @@ class LauncherError(OSError):
 class LauncherClient:
     """Start processes through the launcher."""
 
-    def __init__(self) -> None:
+    def __init__(self, poller: Poller | None = None) -> None:
+        """``poller`` notices when the launcher has ended by itself, so that it is no zombie until the next start."""
+        self._poller = poller
         self._link: socket.socket | None = None
         self.pid = 0
 
@@ -97,12 +100,16 @@ class LauncherClient:
                 )
             ours.settimeout(_PATIENCE)
             self._link = ours
+            if self._poller is not None:
+                self._poller.add(ours.fileno(), self.close)  # answers are read at once: what else comes is its end
         return self._link
 
     def close(self) -> None:
         """End the launcher; the next request starts a new one."""
         if self._link is None:
             return
+        if self._poller is not None:
+            self._poller.remove(self._link.fileno())
         self._link.close()
         self._link = None
         try:

@@ -18,6 +18,8 @@ from genii.system.launcher_client import LauncherClient
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from genii.system.poller import Poller
+
 __all__ = ["Command", "SpawnError", "Spawner", "find_executable"]
 
 _DEFAULT_SIGNALS = (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGTERM)
@@ -89,14 +91,14 @@ def find_executable(name: str, environment: dict[str, str], directory: str = "")
 class Spawner:
     """Start programs as children of this process."""
 
-    def __init__(self) -> None:
+    def __init__(self, poller: Poller | None = None) -> None:
         self._home = os.open(".", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         self._low = tuple(os.dup(self._home) for _ in range(3))
         """Descriptors with low numbers, see ``_within_limit``."""
         self._files = resource.getrlimit(resource.RLIMIT_NOFILE)
         # Room for our own descriptors, several a program; programs get what we were started with, or their own.
         resource.setrlimit(resource.RLIMIT_NOFILE, (self._files[1], self._files[1]))
-        self._launcher = LauncherClient()
+        self._launcher = LauncherClient(poller)
         self.helpers: set[int] = set()
         """Children that somebody waits for by their pid: nobody else may reap them."""
 
