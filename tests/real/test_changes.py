@@ -7,6 +7,7 @@ import json
 import resource
 from typing import TYPE_CHECKING
 
+import pytest
 from tests.real.harness import is_alive, read_until
 
 if TYPE_CHECKING:
@@ -62,6 +63,7 @@ def test_is_replaced_at_its_age(site: Site) -> None:
     assert "older than 200ms" in site.own_log()
 
 
+@pytest.mark.slow
 def test_is_replaced_when_it_uses_too_much_memory(site: Site) -> None:
     text = "import signal\nkept = bytearray(b'x' * (64 << 20))\nprint('big', flush=True)\nsignal.pause()\n"
     site.write(f'[program.job]\ncommand = "{site.script("big.py", text)}"\nrecycle = {{ memory = "32MB" }}\n')
