@@ -122,14 +122,15 @@ def test_rolling_reload_goes_one_by_one(start: Start) -> None:
     code = """
     def forked(manager):
         with open("count", "a") as file:
-            file.write(f"{len(manager.rows())}\\n")
+            file.write(f"{sum(row.state == 'starting' for row in manager.rows())}\\n")
     """
     server = start(code, "workers=4, rolling=True, before_fork=forked")
+    wait_until(lambda: server.states().count("idle") == 4, "four workers")
     before = set(server.workers)
     server.signal("HUP")
-    wait_until(lambda: not before & set(server.workers) and len(server.workers) == 4, "new workers")
-    counts = [int(line) for line in (server.folder / "count").read_text().split()]
-    assert max(counts[4:]) <= 6  # four, one that comes (counted), one that is still going
+    server.wait_until_replaced(before, 4)
+    counts = (server.folder / "count").read_text().split()
+    assert counts[4:] == ["1"] * 4
 
 
 def test_a_reload_that_fails_changes_nothing(start: Start) -> None:
