@@ -4,7 +4,7 @@
     python server.py               become a daemon on port 36000; its log and pid file are in ~ (or -d FOLDER)
     python server.py -f            stay in the foreground
     python server.py -t            end the daemon
-    kill -HUP PID                  read the configuration again and replace the workers, one connection lost: none
+    kill -HUP PID                  read the configuration again and replace the workers; no connection is lost
 
 The configuration is FOLDER/textsize.toml, if there is one: `workers = 5` and `max_requests = 100`.
 """
@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 
 import genii
 from genii.errors import GeniiError, UsageError
+from genii.serve.listeners import describe
 from genii.serve.prefork import stop_server
 
 if TYPE_CHECKING:
@@ -64,6 +65,11 @@ class Configuration:
         manager.settings = replace(manager.settings, max_requests=self.max_requests)
 
 
+def announce(manager: Manager) -> None:
+    log(f"* Manager Process ID: {manager.pid}")
+    log(f"* Listening at {', '.join(map(describe, manager.listeners))}")
+
+
 def serve(folder: Path, address: str, *, daemon: bool) -> None:
     configuration = Configuration(folder / "textsize.toml")
     genii.prefork(
@@ -75,7 +81,7 @@ def serve(folder: Path, address: str, *, daemon: bool) -> None:
         daemon=daemon,
         pid_file=folder / "textsize.pid",
         log_file=folder / "textsize.log",
-        on_start=lambda manager: log(f"* Manager Process ID: {manager.pid}"),
+        on_start=announce,
         after_fork=lambda _: log(f"* {os.getpid()} Child Process Started."),
         before_exit=lambda _: log(f"* {os.getpid()} Child Process Ended."),
         on_reload=configuration.apply,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
@@ -122,14 +123,15 @@ def test_rolling_reload_goes_one_by_one(start: Start) -> None:
     code = """
     def forked(manager):
         with open("count", "a") as file:
-            file.write(f"{len(manager.rows())}\\n")
+            file.write(f"{sum(row.state == 'starting' for row in manager.rows())}\\n")
     """
     server = start(code, "workers=4, rolling=True, before_fork=forked")
+    wait_until(lambda: server.states().count("idle") == 4, "four workers")
     before = set(server.workers)
     server.signal("HUP")
-    wait_until(lambda: not before & set(server.workers) and len(server.workers) == 4, "new workers")
-    counts = [int(line) for line in (server.folder / "count").read_text().split()]
-    assert max(counts[4:]) <= 6  # four, one that comes (counted), one that is still going
+    server.wait_until_replaced(before, 4)
+    counts = (server.folder / "count").read_text().split()
+    assert counts[4:] == ["1"] * 4
 
 
 def test_a_reload_that_fails_changes_nothing(start: Start) -> None:
@@ -521,3 +523,26 @@ def test_refuses_arguments_that_make_no_sense(wrong: dict[str, object]) -> None:
 def test_a_second_server_with_the_pid_file_is_refused(tmp_path: Path) -> None:
     with PidFile(tmp_path / "x.pid"), pytest.raises(AlreadyRunning):
         prefork(print, listen="127.0.0.1:0", pid_file=tmp_path / "x.pid")
+
+
+@pytest.mark.slow
+def test_a_storm_loses_only_the_requests_of_killed_workers(start: Start) -> None:
+    server = start("", "workers=5, max_requests=100")
+    with Load(server, 8) as load:
+        for number in range(20):
+            server.signal("HUP")
+            server.wait_for("generation", number + 1)
+            load.wait_for_more(100)
+        for number in range(5):
+            server.signal("USR2")
+            server.wait_for(f"manager {server.pid} serves", number + 2)
+            load.wait_for_more(100)
+        assert not load.failed
+        for _ in range(50):
+            victim = wait_until(lambda: server.workers, "workers")[0]
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(victim, signal.SIGKILL)
+            load.wait_for_more(20)
+    assert len(load.failed) <= 50
+    wait_until(lambda: len(server.workers) == 5, "five workers")
+    assert server.end() == 0

@@ -28,6 +28,7 @@ from genii.serve.upgrade import Trial, replace_process
 from genii.supervise.machine import KillGroup, SendStop, Spawn, Spawned, SpawnFailed, StartWanted
 from genii.supervise.scaling import Pace, scale
 from genii.supervise.state import State
+from genii.system.memory import release_startup_memory
 from genii.system.notify import notify
 from genii.units import format_signal, parse_signal
 
@@ -166,7 +167,7 @@ class Manager:
     def _preload(self) -> None:
         if self.settings.preload:
             self.handler = self._load()
-        gc.collect()
+        release_startup_memory()
         gc.freeze()  # collections in the workers would copy every page that they touch
 
     def _wait(self, signals: Signals) -> None:

@@ -133,7 +133,7 @@ class Worker:
             try:
                 descriptor, peer = accept()
             except OSError as error:
-                if self._recovers(error) and not self._stopping:
+                if self._recovers(error):
                     continue
                 break
             begin(clock())
@@ -194,6 +194,8 @@ class Worker:
 
     def _recovers(self, error: OSError) -> bool:
         """Say whether to accept again after this error."""
+        if self._stopping:  # the listener was taken away on purpose
+            return False
         match error.errno:
             case errno.EAGAIN | errno.ECONNABORTED | errno.EINTR | errno.EPROTO | errno.EPERM:
                 return True
