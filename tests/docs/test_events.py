@@ -11,11 +11,12 @@ import sys
 import textwrap
 import time
 from pathlib import Path
-from typing import Any
-
-import pytest
+from typing import TYPE_CHECKING, Any
 
 from genii.events.snapshot import Batch
+
+if TYPE_CHECKING:
+    import pytest
 
 PAGE = (Path(__file__).parents[2] / "docs" / "events.md").read_text()
 
