@@ -5,7 +5,8 @@
 Every starter makes a daemon of a small C program, which writes down the moment of its first instruction. The starters
 take turns, so that a change of the machine's mood meets all of them. ready: that moment; exit: the starter has ended;
 both in milliseconds from before the fork, medians. A limit of open files above what we may set is faked for the
-starter (LD_PRELOAD), which is what makes close loops long.
+starter (LD_PRELOAD), which is what makes close loops long. python-daemon and PyPI's daemonize take part where they are
+installed. On a busy machine the differences drown; as root, ``chrt -f 10 python bench/daemon.py`` keeps others away.
 """
 
 from __future__ import annotations
@@ -85,6 +86,11 @@ with daemon.DaemonContext(pidfile=daemon.pidfile.TimeoutPIDLockFile(sys.argv[1],
     os.execv(sys.argv[2], sys.argv[2:])
 """
 
+DAEMONIZE = """
+import os, sys, daemonize
+daemonize.Daemonize(app="x", pid=sys.argv[1], action=lambda: os.execv(sys.argv[2], sys.argv[2:])).start()
+"""
+
 DAEMON_CONTROL = (
     "use Daemon::Control; Daemon::Control->new(name => 'x', pid_file => shift, program => shift,"
     " program_args => [@ARGV], quiet => 1)->run_command('start')"
@@ -102,6 +108,8 @@ def starters(folder: Path) -> dict[str, list[str]]:
         found["start-stop-daemon -b -m"] = ["start-stop-daemon", "-S", "-q", "-b", "-m", "-p"]
     if works([sys.executable, "-P", "-c", "import daemon.pidfile"]):  # not this file, which has the same name
         found["python-daemon"] = [sys.executable, script(folder, "python_daemon", PYTHON_DAEMON)]
+    if works([sys.executable, "-P", "-c", "import daemonize"]):
+        found["daemonize (PyPI)"] = [sys.executable, script(folder, "daemonize_of_pypi", DAEMONIZE)]
     if works(["perl", "-MDaemon::Control", "-e", "1"]):
         found["Daemon::Control"] = ["perl", "-e", DAEMON_CONTROL]
     return found

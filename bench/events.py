@@ -20,11 +20,13 @@ import sys
 import tempfile
 import time
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+EXAMPLES = Path(__file__).resolve().parent.parent / "examples" / "events"
 WATCHERS = {
     "genii": """
 import sys, time, genii
@@ -53,7 +55,15 @@ async def main():
 asyncio.run(main())
 """,
 }
+EXAMPLE = """
+import os, sys
+sys.path.insert(0, sys.argv[2])
+import counter
+os.makedirs("files", exist_ok=True)
+counter.make_app(counter.Counter(), listen=f"127.0.0.1:{sys.argv[1]}", files="files").run()
+"""
 PAGES = {
+    "genii, the whole examples/events/counter.py": EXAMPLE,
     "genii, inline": """
 import sys, genii
 class State: count = 0
@@ -111,12 +121,15 @@ print(len(beats), missed, (beats[-1][0] - beats[0][0]) - (beats[-1][1] - beats[0
 
 @contextmanager
 def program(code: str, *arguments: str) -> Iterator[subprocess.Popen[str]]:
-    process = subprocess.Popen([sys.executable, "-c", code, *arguments], stdout=subprocess.PIPE, text=True, bufsize=1)
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.wait()
+    with tempfile.TemporaryDirectory() as folder:
+        process = subprocess.Popen(
+            [sys.executable, "-c", code, *arguments], stdout=subprocess.PIPE, text=True, bufsize=1, cwd=folder
+        )
+        try:
+            yield process
+        finally:
+            process.kill()
+            process.wait()
 
 
 def memory(pid: int) -> float:
@@ -197,7 +210,7 @@ def page() -> None:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]
-        with program(code, str(port)) as process:
+        with program(code, str(port), str(EXAMPLES)) as process:
             url = f"http://127.0.0.1:{port}/"
             while True:
                 try:

@@ -348,6 +348,14 @@ def test_returns_though_the_caller_waits_for_its_pipes_as_ssh_does(shell: Shell)
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, b"", b"")
 
 
+def test_starts_without_any_standard_stream(shell: Shell) -> None:
+    words = shlex.join(shell.words("daemonize", "--pid-file", "pid", "--", "sleep", "60"))
+    ended = subprocess.run(["sh", "-c", f"{words} <&- >&- 2>&-"], cwd=shell.folder, timeout=50)
+    assert ended.returncode == 0
+    streams = [os.readlink(f"/proc/{PidFile(shell.folder / 'pid').read().pid}/fd/{number}") for number in range(3)]
+    assert streams == [os.devnull] * 3
+
+
 def test_nohup_survives_the_end_of_the_terminal_and_keeps_the_output(shell: Shell) -> None:
     os.mkfifo(shell.folder / "fifo")
     command = shell.words("nohup", *script("read line < fifo; echo survived"))

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from typing import TYPE_CHECKING
 
 import pytest
@@ -93,6 +94,19 @@ def test_the_pid_of_another_program_is_stale(path: Path, stranger: subprocess.Po
     assert PidFile(path).remove_stale() is True
     assert not path.exists()
     assert stranger.poll() is None
+
+
+def test_a_monitor_that_is_about_to_remove_the_file_is_waited_for(path: Path) -> None:
+    monitor = PidFile(path)
+    monitor.acquire()
+    path.write_text("4194304\n")  # of nobody: the largest pid is one less
+    assert PidFile(path).remove_stale(timeout=0.05) is False
+    assert path.exists()
+    removal = threading.Timer(0.2, monitor.remove)
+    removal.start()
+    PidFile(path).remove_stale(timeout=60)
+    removal.join()
+    assert not path.exists()
 
 
 def test_a_program_known_by_other_means_counts(path: Path, stranger: subprocess.Popen[bytes]) -> None:

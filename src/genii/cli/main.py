@@ -32,6 +32,7 @@ def main(arguments: list[str] | None = None) -> int:
     if arguments is None:
         # msgspec imports it only to find the functions that typing has, too: 5 MiB and 40 ms for nothing.
         sys.modules.setdefault("typing_extensions", None)  # type: ignore[arg-type]
+        _open_closed_streams()
     words = sys.argv[1:] if arguments is None else arguments
     called = os.path.basename(sys.argv[0])
     if arguments is None and called in ("supervisord", "supervisorctl"):  # a symbolic link in their place
@@ -57,6 +58,18 @@ def main(arguments: list[str] | None = None) -> int:
         )
         status = 1
     return status
+
+
+def _open_closed_streams() -> None:
+    """Let streams that we were started without (``>&-``) lead to the null device, so that no file gets their number."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            descriptor = os.open(os.devnull, os.O_RDWR)
+            if descriptor != number:
+                os.dup2(descriptor, number)
+                os.close(descriptor)
+            os.set_inheritable(number, True)
+            setattr(sys, name, os.fdopen(number, "w" if number else "r", closefd=False))
 
 
 def _run(words: list[str]) -> int:

@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
-import msgspec
-
 from genii.errors import GeniiError
 from genii.events.percent import parse_query
 
@@ -90,6 +88,8 @@ class Request:
         Raises:
             HttpError: 400, the body is not JSON of that shape.
         """
+        import msgspec  # not above: a program whose pages are plain text never needs its 1 to 3 MiB
+
         try:
             return msgspec.json.decode(self.body or b"{}", type=kind)
         except (msgspec.DecodeError, RecursionError) as error:
@@ -116,6 +116,8 @@ class Response:
     @classmethod
     def json(cls, value: object, status: int = 200) -> Response:
         """Make an answer of JSON."""
+        import msgspec  # as in Request.decode
+
         return cls(status, msgspec.json.encode(value), "application/json")
 
     @classmethod

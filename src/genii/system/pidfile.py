@@ -151,11 +151,17 @@ class PidFile:
             os.ftruncate(self._descriptor, 0)
         self.forget()
 
-    def remove_stale(self) -> bool:
-        """Remove the file when the process it names is gone; say whether it was removed."""
+    def remove_stale(self, timeout: float = 1.0) -> bool:
+        """Remove the file when the process it names is gone; say whether it was removed.
+
+        Whoever still has it locked, as a monitor that is just about to remove it, is given up to ``timeout`` seconds.
+        """
+        deadline = time.monotonic() + timeout
         try:
-            if not self._try_acquire():
-                return False
+            while not self._try_acquire():
+                if time.monotonic() > deadline:
+                    return False
+                time.sleep(0.01)
         except Exception as error:
             if getattr(error, "code", "") not in {"already-running", "not-allowed"}:
                 raise
