@@ -137,7 +137,7 @@ class JobServer:
         self._flush()
         for peer in list(self.broker.peers):
             link = peer.link
-            if isinstance(link, Link):
+            if link is not None:
                 link.write_backlog()
                 # the broker is not told: what it makes of a lost connection ends with this process
                 peer.link = None
@@ -190,16 +190,18 @@ class JobServer:
 
     # -- after each batch of events -------------------------------------------------------------------------------
 
-    def _settle(self, now: float) -> float | None:
+    def _settle(self, now: float) -> float:
+        """Do what a batch of events has led to; return when to do so again at the latest."""
         broker = self.broker
         if now >= self._next_tick or broker.rescheduled:
             self._tick(now)
         if self.journal is not None and broker.batch.records:
             self._feed_journal(self.journal, now)
-        self._flush()
+        if broker.dirty:
+            self._flush()
         if broker.stopping or (self._how and not broker.jobs):
             self.stop(graceful=broker.stopping == "graceful")
-        return max(0.0, self._next_tick - now)
+        return self._next_tick
 
     def _tick(self, now: float) -> None:
         wall = time.time()
@@ -226,7 +228,6 @@ class JobServer:
                 link = peer.link
                 if link is None:
                     continue
-                assert isinstance(link, Link)
                 out = peer.out
                 if out:
                     data = out[0] if len(out) == 1 else b"".join(out)
