@@ -123,7 +123,9 @@ class Reactor(selectors.BaseSelector):
         ready: list[tuple[selectors.SelectorKey, int]] = []
         self._leave = False
         while True:
-            first = end if end < due else due
+            first = end
+            if due < first:
+                first = due
             try:
                 # epoll counts in milliseconds and Python rounds up: never early
                 events = poll(None if first == _NEVER else first - now if first > now else 0.0)

@@ -152,7 +152,7 @@ class JobServer:
         for _ in range(3):
             journal.wait()
             journal.settle(self.broker)
-            batch = self.broker.take_batch()
+            batch = self.broker.ledger.take_batch()
             if batch is None:
                 return
             journal.write(batch)
@@ -195,7 +195,7 @@ class JobServer:
         broker = self.broker
         if now >= self._next_tick or broker.rescheduled:
             self._tick(now)
-        if self.journal is not None and broker.batch.records:
+        if self.journal is not None and broker.ledger.batch.records:
             self._feed_journal(self.journal, now)
         if broker.dirty:
             self._flush()
@@ -252,7 +252,7 @@ class JobServer:
         """Hand over what is to be written: new jobs at once, ends of jobs when some have gathered."""
         if not journal.idle:
             return
-        batch = self.broker.batch
+        batch = self.broker.ledger.batch
         if not batch.jobs and not batch.moved:
             if self._ends_due is None:
                 self._ends_due = now + (RETRY if journal.failure else ENDS_DELAY)
@@ -260,7 +260,7 @@ class JobServer:
                 self._next_tick = min(self._next_tick, self._ends_due)
                 return
         self._ends_due = None
-        taken = self.broker.take_batch()
+        taken = self.broker.ledger.take_batch()
         if taken is not None:
             journal.write(taken)
 
