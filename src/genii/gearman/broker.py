@@ -570,7 +570,7 @@ class Broker:
             function.sleepers[peer] = None
 
     def _complete(self, peer: Peer, _kind: int, data: bytes, start: int, stop: int) -> None:
-        handle = data[start : data.find(b"\0", start, stop)]
+        handle = _handle(data, start, stop)
         job = peer.jobs.pop(handle, None)
         if job is None:
             self._error(peer, b"JOB_NOT_FOUND", b"Job given in work result not found")
@@ -600,7 +600,7 @@ class Broker:
         self._end_failed(job)
 
     def _exception(self, peer: Peer, _kind: int, data: bytes, start: int, stop: int) -> None:
-        handle = data[start : data.find(b"\0", start, stop)]
+        handle = _handle(data, start, stop)
         job = peer.jobs.pop(handle, None)
         if job is None:
             self._error(peer, b"JOB_NOT_FOUND", b"An exception was received for a job that does not exist")
@@ -617,7 +617,7 @@ class Broker:
 
     def _forward(self, peer: Peer, _kind: int, data: bytes, start: int, stop: int) -> None:
         """Pass WORK_DATA and WORK_WARNING on."""
-        job = peer.jobs.get(data[start : data.find(b"\0", start, stop)])
+        job = peer.jobs.get(_handle(data, start, stop))
         if job is None:
             self._error(peer, b"JOB_NOT_FOUND", b"Job does not exist on server")
             return
@@ -837,6 +837,12 @@ class Broker:
         }.items():
             table[kind] = handler
         return table
+
+
+def _handle(data: bytes, start: int, stop: int) -> bytes:
+    """Return the handle that a packet begins with; nothing when no NUL ends it."""
+    end = data.find(b"\0", start, stop)
+    return data[start:end] if end > start else b""
 
 
 def _key(job: Job) -> bytes | tuple[bytes, bytes]:
