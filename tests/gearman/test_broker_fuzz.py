@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from genii.gearman.broker import Batch, Broker, Settings
+from genii.gearman.broker import Broker, Settings
 from genii.gearman.job import State
 from genii.gearman.jobs import Peer
 from genii.gearman.protocol import Kind, PacketReader, request
+
+if TYPE_CHECKING:
+    from genii.gearman.ledger import Batch
 
 EXAMPLES = int(os.environ.get("GENII_FUZZ", "1"))
 """How many times more examples than usual."""
@@ -150,7 +154,7 @@ class BrokerMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.flying is None)
     @rule()
     def take_batch(self) -> None:
-        self.flying = self.broker.take_batch()
+        self.flying = self.broker.ledger.take_batch()
 
     @precondition(lambda self: self.flying is not None)
     @rule(works=st.booleans())
@@ -158,10 +162,10 @@ class BrokerMachine(RuleBasedStateMachine):
         batch, self.flying = self.flying, None
         assert batch is not None
         if works:
-            for job in self.broker.committed(batch):
+            for job in self.broker.ledger.committed(batch):
                 assert job.handle in self.broker.jobs
         else:
-            self.broker.refused(batch, "no space")
+            self.broker.ledger.refused(batch, "no space")
 
     @invariant()
     def counts_agree(self) -> None:

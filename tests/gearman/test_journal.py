@@ -41,7 +41,7 @@ class Bench:
         while True:
             self.journal.wait()
             self.journal.settle(self.broker)
-            batch = self.broker.take_batch()
+            batch = self.broker.ledger.take_batch()
             if batch is None:
                 return
             self.journal.write(batch)

@@ -2,7 +2,7 @@
 
 The shell gives each connection a ``Peer``, hands over what arrives with ``receive``, and sends what it finds in
 ``peer.out`` of all peers in ``dirty``. Background jobs of a durable server are acknowledged and queued only
-when the shell has told that their batch of journal records was written (``take_batch``, ``committed``, ``refused``).
+when the shell has told that their batch of journal records was written (see ``ledger``).
 
 Where gearmand 1.1 and the PROTOCOL text differ, gearmand is followed. On purpose different: priorities hold across the
 functions of a worker (as in gearmand 2), a job wakes one worker and another one if that does not come, jobs of a
@@ -22,15 +22,17 @@ import msgspec
 from genii.gearman import commands
 from genii.gearman.job import Job, State
 from genii.gearman.jobs import Function, Peer
+from genii.gearman.ledger import Ledger
 from genii.gearman.protocol import HEADER, HIGH, LOW, MAX_BODY, MAX_HANDLE, MAX_UNIQUE, NORMAL, REQUEST, RESPONSE, Kind
 from genii.gearman.protocol import response as encode
-from genii.gearman.records import Ended, Submitted, encode_ended, encode_submitted
 from genii.gearman.schedule import next_time
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
-__all__ = ["Batch", "Broker", "Settings", "Statistics"]
+    from genii.gearman.records import Submitted
+
+__all__ = ["Broker", "Settings", "Statistics"]
 
 MAX_LINE = 8192
 """The longest line of the text protocol, in bytes."""
@@ -44,6 +46,7 @@ _NOOP = encode(Kind.NOOP)
 _NO_JOB = encode(Kind.NO_JOB)
 _NUMBERS = Struct(">III")
 """A header with its magic as a number, which is read faster."""
+_UNPACK = _NUMBERS.unpack_from
 _REQUEST = int.from_bytes(REQUEST, "big")
 _SUBMITS = {
     Kind.SUBMIT_JOB.value: (NORMAL, False),
@@ -85,24 +88,6 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """What the text commands tell of the server."""
 
 
-class Batch:
-    """Journal records that are written together, and what waits for that.
-
-    ``jobs`` are to be queued (or known to be kept) afterwards, ``moved`` are written anew from an older part of the
-    journal, ``ended`` are the parts of the journal that lost a job each.
-    """
-
-    __slots__ = ("acknowledgements", "ended", "jobs", "moved", "peers", "records")
-
-    def __init__(self) -> None:
-        self.records: list[bytes] = []
-        self.jobs: list[Job] = []
-        self.moved: list[Job] = []
-        self.ended: list[int] = []
-        self.acknowledgements: list[tuple[list[bytes], int]] = []
-        self.peers: dict[Peer, None] = {}
-
-
 class Statistics(msgspec.Struct, frozen=True):
     """Counts since the start, and of now."""
 
@@ -129,7 +114,7 @@ class Broker:
         self.peers: dict[Peer, None] = {}
         self.dirty: list[Peer] = []
         """Peers with output, or to be closed; the shell takes them out."""
-        self.batch = Batch()
+        self.ledger = Ledger(self)
         self.stopping = ""
         """``"now"`` or ``"graceful"`` once a client asked the server to stop."""
         self.rescheduled = True
@@ -137,8 +122,11 @@ class Broker:
         self.submitted = self.completed = self.failed = self.requeued = self.refused_jobs = 0
 
         self._durable = self.settings.durable
+        self._max_body = self.settings.max_body
         self._wakeup = self.settings.wakeup
         self._prefix = self.settings.prefix[: MAX_HANDLE - 20] + b":"
+        self._created = [HEADER.pack(RESPONSE, _CREATED, len(self._prefix) + n) + self._prefix for n in range(21)]
+        """How JOB_CREATED begins, by the number of digits that follow."""
         self._counter = 0
         self._now = 0.0
         self._wall_offset = 0.0
@@ -166,7 +154,7 @@ class Broker:
             data = b"".join(peer.rest)
             peer.rest = []
         position, end, need = 0, len(data), 1
-        handlers, unpack, max_body = self._handlers, _NUMBERS.unpack_from, self.settings.max_body
+        handlers, unpack, max_body = self._handlers, _UNPACK, self._max_body
         while position < end and not peer.closing:
             if end - position >= 12:
                 magic, kind, size = unpack(data, position)
@@ -240,71 +228,9 @@ class Broker:
             break
         return max(0.0, min(delays)) if delays else None
 
-    def take_batch(self) -> Batch | None:
-        """Hand over the journal records that have gathered, to be written; what they hold back stays held.
-
-        Each batch must be answered by ``committed`` or ``refused`` before the next one is taken.
-        """
-        batch = self.batch
-        if not batch.records:
-            return None
-        self.batch = Batch()
-        for peer in batch.peers:
-            peer.flight = peer.held
-            peer.held = []
-            peer.emit = peer.held.append
-        return batch
-
-    def committed(self, batch: Batch) -> list[Job]:
-        """Take note that a batch is safe: release its acknowledgements, queue its jobs; return those still alive."""
-        self._release(batch)
-        alive = []
-        for job in batch.jobs:
-            job.kept = True
-            if job.state == _COMMITTING:
-                job.function.waiting -= 1
-                self._admit(job)
-            if job.state != _GONE:
-                alive.append(job)
-        alive += [job for job in batch.moved if job.state != _GONE]
-        return alive
-
-    def refused(self, batch: Batch, reason: str) -> None:
-        """Take note that a batch could not be written: its clients are told, its jobs dropped, ends of jobs kept."""
-        answer = encode(Kind.ERROR, b"QUEUE_ERROR", reason.encode())
-        for held, index in batch.acknowledgements:
-            held[index] = answer
-        self.refused_jobs += len(batch.acknowledgements)
-        tried_again = {job.handle for job in self.batch.jobs}
-        for job in batch.jobs:
-            if not job.kept and job.handle not in tried_again:
-                self._unpersist(job)
-        self._release(batch)
-        ends = [record for record in batch.records if record[:1] == b"D"]
-        self.batch.records[:0] = ends
-        self.batch.ended[:0] = batch.ended
-
-    def restore(self, segments: Iterable[tuple[int, list[Submitted | Ended]]]) -> None:
-        """Take back what the segments of a journal have, at start-up; the jobs wait again in their old order."""
-        waiting: dict[int, tuple[int, Submitted]] = {}
-        for segment, records in segments:
-            for record in records:
-                if type(record) is Submitted:
-                    waiting[record.number] = (segment, record)
-                else:
-                    waiting.pop(record.number, None)
-            if records:
-                self._counter = max(self._counter, *(record.number for record in records))
-        for number in sorted(waiting):
-            segment, record = waiting.pop(number)
-            self._revive(record).segment = segment
-
-    def rewrite(self, jobs: Iterable[Job]) -> None:
-        """Put the records of jobs that still live into the next batch, so that their older ones can be deleted."""
-        for job in jobs:
-            if job.state != _GONE and job.number:
-                self.batch.records.append(_record(job))
-                self.batch.moved.append(job)
+    def skip_numbers(self, newest: int) -> None:
+        """Give no job a number up to this one."""
+        self._counter = max(self._counter, newest)
 
     def take_number(self) -> int:
         """Return a job number that no job has or will have."""
@@ -430,28 +356,30 @@ class Broker:
             return
         self._counter = number = self._counter + 1
         self.submitted += 1
-        handle = self._prefix + str(number).encode()
+        digits = str(number).encode()
+        handle = self._prefix + digits
         if background:
-            job = Job(handle, function, unique, payload, priority, True, _COMMITTING)
-            job.when = when
+            job = Job(handle, function, unique, payload, priority, True, _QUEUED)
         else:
-            job = Job(handle, function, unique, payload, priority, False, _COMMITTING, (peer,))
+            job = Job(handle, function, unique, payload, priority, False, _QUEUED, (peer,))
             peer.listening[handle] = job
         if reducer:
             job.reducer = reducer
+        if when:
+            job.when = when
         self.jobs[handle] = job
         if key:
             function.by_unique[key] = job
         if background and self._durable:
+            job.state = _COMMITTING
             job.number = number
             function.waiting += 1
-            self._persist(peer, job)
+            self.ledger.persist(peer, job, self._created[len(digits)] + digits)
             return
-        peer.emit(HEADER.pack(RESPONSE, _CREATED, len(handle)) + handle)
+        peer.emit(self._created[len(digits)] + digits)
         if when:
-            self._admit(job)
+            self.admit(job)
             return
-        job.state = _QUEUED
         function.queues[priority].append(job)
         function.queued += 1
         if function.sleepers:
@@ -475,7 +403,7 @@ class Broker:
             job.background = True
             if self._durable and not job.kept:
                 job.number = int(job.handle.rpartition(b":")[2])
-                self._persist(peer, job)
+                self.ledger.persist(peer, job, encode(Kind.JOB_CREATED, job.handle))
                 return
         else:
             # a connection that asks twice is answered twice
@@ -483,46 +411,7 @@ class Broker:
             peer.listening[job.handle] = job
         peer.emit(encode(Kind.JOB_CREATED, job.handle))
 
-    def _persist(self, peer: Peer, job: Job) -> None:
-        """Put a job into the batch; its acknowledgement, and all that comes after it, waits for the batch."""
-        batch = self.batch
-        batch.records.append(_record(job))
-        batch.jobs.append(job)
-        if peer.held is None:
-            peer.held = []
-            peer.emit = peer.held.append
-        batch.peers[peer] = None
-        batch.acknowledgements.append((peer.held, len(peer.held)))
-        handle = job.handle
-        peer.held.append(HEADER.pack(RESPONSE, _CREATED, len(handle)) + handle)
-
-    def _release(self, batch: Batch) -> None:
-        """Let go of the output that waited for a batch."""
-        for peer in batch.peers:
-            if peer.flight is not None:
-                peer.out += peer.flight
-                peer.flight = None
-            if peer not in self.batch.peers:
-                peer.out += peer.held or ()
-                peer.held = None
-                peer.emit = peer.out.append
-            if peer in self.peers:
-                self.touch(peer)
-            else:
-                peer.out.clear()
-
-    def _unpersist(self, job: Job) -> None:
-        """Forget that a job was to be kept; one that nobody listens to is dropped."""
-        job.number = 0
-        job.background = False
-        if job.state == _COMMITTING:
-            job.function.waiting -= 1
-            if job.listeners:
-                self._admit(job)
-            else:
-                self._drop(job)
-
-    def _admit(self, job: Job) -> None:
+    def admit(self, job: Job) -> None:
         """Queue a new job, at once or when its time has come."""
         if job.when:
             job.state = _SCHEDULED
@@ -537,7 +426,8 @@ class Broker:
         if job.function.sleepers:
             self._wake(job.function)
 
-    def _revive(self, record: Submitted) -> Job:
+    def revive(self, record: Submitted) -> Job:
+        """Take back a job that the journal has."""
         handle = b"%b%d" % (self._prefix, record.number)
         function = self.function(record.function)
         job = Job(handle, function, record.unique, record.payload, record.priority, True, _COMMITTING)
@@ -549,7 +439,7 @@ class Broker:
         key = _key(job)
         if key:
             function.by_unique[key] = job
-        self._admit(job)
+        self.admit(job)
         return job
 
     def _submit_epoch(self, peer: Peer, kind: int, data: bytes, start: int, stop: int) -> None:
@@ -680,7 +570,7 @@ class Broker:
             function.sleepers[peer] = None
 
     def _complete(self, peer: Peer, _kind: int, data: bytes, start: int, stop: int) -> None:
-        handle = data[start : data.find(b"\0", start, stop)]
+        handle = _handle(data, start, stop)
         job = peer.jobs.pop(handle, None)
         if job is None:
             self._error(peer, b"JOB_NOT_FOUND", b"Job given in work result not found")
@@ -710,7 +600,7 @@ class Broker:
         self._end_failed(job)
 
     def _exception(self, peer: Peer, _kind: int, data: bytes, start: int, stop: int) -> None:
-        handle = data[start : data.find(b"\0", start, stop)]
+        handle = _handle(data, start, stop)
         job = peer.jobs.pop(handle, None)
         if job is None:
             self._error(peer, b"JOB_NOT_FOUND", b"An exception was received for a job that does not exist")
@@ -727,7 +617,7 @@ class Broker:
 
     def _forward(self, peer: Peer, _kind: int, data: bytes, start: int, stop: int) -> None:
         """Pass WORK_DATA and WORK_WARNING on."""
-        job = peer.jobs.get(data[start : data.find(b"\0", start, stop)])
+        job = peer.jobs.get(_handle(data, start, stop))
         if job is None:
             self._error(peer, b"JOB_NOT_FOUND", b"Job does not exist on server")
             return
@@ -760,8 +650,7 @@ class Broker:
             if job.function.by_unique.get(key) is job:
                 del job.function.by_unique[key]
         if job.number:
-            self.batch.records.append(encode_ended(job.number))
-            self.batch.ended.append(job.segment)
+            self.ledger.end(job)
 
     def _end_failed(self, job: Job) -> None:
         packet = encode(Kind.WORK_FAIL, job.handle)
@@ -771,7 +660,7 @@ class Broker:
         job.listeners = ()
         self._end(job)
 
-    def _drop(self, job: Job) -> None:
+    def drop(self, job: Job) -> None:
         """Take a job that does not run out of its queue and forget it."""
         if job.state == _QUEUED:
             job.function.forget(job)
@@ -808,7 +697,7 @@ class Broker:
         peer.listening.pop(job.handle, None)
         job.listeners = tuple(listener for listener in job.listeners if listener is not peer)
         if not (job.listeners or job.background) and job.state == _QUEUED:
-            self._drop(job)
+            self.drop(job)
 
     def cancel(self, job: Job) -> None:
         """Drop a job that waits, telling its clients; one that runs is not run again."""
@@ -819,7 +708,7 @@ class Broker:
                 self._send(listener, encode(Kind.WORK_FAIL, job.handle))
             job.listeners = ()
         elif job.state != _COMMITTING:
-            self._drop(job)
+            self.drop(job)
 
     # -- abilities, options, questions ---------------------------------------------------------------------------
 
@@ -950,8 +839,10 @@ class Broker:
         return table
 
 
-def _record(job: Job) -> bytes:
-    return encode_submitted(job.number, job.priority, job.when, job.function.name, job.unique, job.reducer, job.payload)
+def _handle(data: bytes, start: int, stop: int) -> bytes:
+    """Return the handle that a packet begins with; nothing when no NUL ends it."""
+    end = data.find(b"\0", start, stop)
+    return data[start:end] if end > start else b""
 
 
 def _key(job: Job) -> bytes | tuple[bytes, bytes]:

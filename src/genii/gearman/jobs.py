@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from genii.gearman.job import Job
+    from genii.gearman.link import Link
 
 __all__ = ["Function", "Peer"]
 
@@ -98,8 +99,8 @@ class Peer:
         """The job that it ended by an exception last. Perl's worker fails it once more, and dies of an error then."""
         self.closing = False
         """To be closed when what waits has been sent."""
-        self.link: object = None
-        """Whatever carries the bytes; the broker never looks at it."""
+        self.link: Link | None = None
+        """What carries the bytes; the broker never looks at it."""
 
         self.rest: list[bytes] = []
         """Received bytes that do not make a whole packet yet."""

@@ -24,8 +24,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from genii.gearman.broker import Batch, Broker
+    from genii.gearman.broker import Broker
     from genii.gearman.job import Job
+    from genii.gearman.ledger import Batch
     from genii.gearman.records import Ended, Submitted
 
 __all__ = ["Durability", "Journal", "Writer"]
@@ -91,7 +92,7 @@ class Journal:
 
     def recover(self, broker: Broker) -> None:
         """Read what is there into the broker, and begin to write behind it."""
-        broker.restore(self._read(sorted(self.directory.glob("jobs.[0-9]*"))))
+        broker.ledger.restore(self._read(sorted(self.directory.glob("jobs.[0-9]*"))))
         for job in broker.jobs.values():
             self.segments[job.segment].live += 1
         self._writer.number = max(self.segments, default=0)
@@ -150,7 +151,9 @@ class Journal:
                 self._account(broker, result)
             else:
                 self.failure = result.error.strerror or str(result.error)
-                broker.refused(result.batch, f"The job was not accepted: its journal can't be written: {self.failure}")
+                broker.ledger.refused(
+                    result.batch, f"The job was not accepted: its journal can't be written: {self.failure}"
+                )
 
     def _account(self, broker: Broker, result: Result) -> None:
         """Note where the jobs of a batch are now, and delete or thin out segments."""
@@ -160,7 +163,7 @@ class Journal:
         segment = self.segments[result.segment]
         segment.size = result.size
         segment.jobs += len(result.batch.jobs) + len(result.batch.moved)
-        for job in broker.committed(result.batch):
+        for job in broker.ledger.committed(result.batch):
             if job.segment != result.segment:
                 if job.segment >= 0:
                     self.segments[job.segment].live -= 1
@@ -174,7 +177,7 @@ class Journal:
             oldest = next(iter(self.segments))
             self._moving = [job for job in broker.jobs.values() if job.segment == oldest]
         if self._moving:
-            broker.rewrite(self._moving[-REWRITE:])
+            broker.ledger.rewrite(self._moving[-REWRITE:])
             del self._moving[-REWRITE:]
 
     def _delete_finished(self) -> None:

@@ -10,6 +10,7 @@ import select
 import selectors
 import time
 from contextlib import suppress
+from math import inf
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 __all__ = ["READ", "WRITE", "Reactor", "Watched"]
 
 READ, WRITE = select.EPOLLIN, select.EPOLLOUT
+
+_NEVER = inf
 
 
 class Watched(Protocol):
@@ -30,26 +33,28 @@ class Watched(Protocol):
 class Reactor(selectors.BaseSelector):
     """Select for asyncio, and call ``ready`` of what is watched here.
 
-    ``settle`` is called with the monotonic time after each batch of events; it returns the seconds after which it wants
-    to be called again even if nothing happens, or None.
+    ``settle`` is called with the monotonic time after each batch of events; it returns the monotonic time at which it
+    wants to be called again even if nothing happens.
     """
 
-    def __init__(self, settle: Callable[[float], float | None]) -> None:
+    def __init__(self, settle: Callable[[float], float]) -> None:
         self.now = time.monotonic()
         """The time of the batch of events that is being served."""
         self._settle = settle
         self._epoll = select.epoll()
-        self._watched: dict[int, Watched] = {}
+        self._poll = self._epoll.poll
+        self._watched: dict[int, Callable[[int], None]] = {}
+        """What to call for a descriptor."""
         self._keys: dict[int, selectors.SelectorKey] = {}
         self._leave = False
-        self._due: float | None = None
+        self._due = _NEVER
 
     # -- for the owner of the raw descriptors ---------------------------------------------------------------------
 
     def watch(self, descriptor: int, watched: Watched, events: int = READ) -> None:
         """Call ``watched.ready`` when the descriptor is ready, as long as it is."""
         self._epoll.register(descriptor, events)
-        self._watched[descriptor] = watched
+        self._watched[descriptor] = watched.ready
 
     def change(self, descriptor: int, events: int) -> None:
         """Watch for other events."""
@@ -110,36 +115,32 @@ class Reactor(selectors.BaseSelector):
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         """Serve what is watched until asyncio has something to do; return its events."""
-        monotonic = time.monotonic
-        end = None if timeout is None else monotonic() + timeout
+        # this loop is run for each event of a server that is not busy, so it looks at the clock once and calls little
+        monotonic, watched, poll, settle = time.monotonic, self._watched, self._poll, self._settle
+        now = monotonic()
+        end = _NEVER if timeout is None else now + timeout
+        due = self._due
         ready: list[tuple[selectors.SelectorKey, int]] = []
-        watched, poll = self._watched, self._epoll.poll
         self._leave = False
         while True:
+            first = end
+            if due < first:
+                first = due
             try:
-                events = poll(self._patience(end))
+                # epoll counts in milliseconds and Python rounds up: never early
+                events = poll(None if first == _NEVER else first - now if first > now else 0.0)
             except InterruptedError:
                 return ready
             self.now = now = monotonic()
             for descriptor, mask in events:
-                target = watched.get(descriptor)
-                if target is not None:
-                    target.ready(mask)
+                call = watched.get(descriptor)
+                if call is not None:
+                    call(mask)
                 elif (key := self._keys.get(descriptor)) is not None:
                     ready.append((key, _from_epoll(mask) & key.events))
-            delay = self._settle(now)
-            self._due = None if delay is None else now + delay
-            if ready or self._leave or (end is not None and now >= end):
+            self._due = due = settle(now)
+            if ready or self._leave or now >= end:
                 return ready
-
-    def _patience(self, end: float | None) -> float | None:
-        due = self._due
-        if end is None and due is None:
-            return None
-        first = due if end is None else end if due is None else min(end, due)
-        assert first is not None
-        # epoll counts in milliseconds and Python rounds up: never early
-        return max(0.0, first - time.monotonic())
 
 
 def _descriptor(fileobj: Any) -> int:

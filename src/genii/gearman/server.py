@@ -137,7 +137,7 @@ class JobServer:
         self._flush()
         for peer in list(self.broker.peers):
             link = peer.link
-            if isinstance(link, Link):
+            if link is not None:
                 link.write_backlog()
                 # the broker is not told: what it makes of a lost connection ends with this process
                 peer.link = None
@@ -152,7 +152,7 @@ class JobServer:
         for _ in range(3):
             journal.wait()
             journal.settle(self.broker)
-            batch = self.broker.take_batch()
+            batch = self.broker.ledger.take_batch()
             if batch is None:
                 return
             journal.write(batch)
@@ -190,16 +190,18 @@ class JobServer:
 
     # -- after each batch of events -------------------------------------------------------------------------------
 
-    def _settle(self, now: float) -> float | None:
+    def _settle(self, now: float) -> float:
+        """Do what a batch of events has led to; return when to do so again at the latest."""
         broker = self.broker
         if now >= self._next_tick or broker.rescheduled:
             self._tick(now)
-        if self.journal is not None and broker.batch.records:
+        if self.journal is not None and broker.ledger.batch.records:
             self._feed_journal(self.journal, now)
-        self._flush()
+        if broker.dirty:
+            self._flush()
         if broker.stopping or (self._how and not broker.jobs):
             self.stop(graceful=broker.stopping == "graceful")
-        return max(0.0, self._next_tick - now)
+        return self._next_tick
 
     def _tick(self, now: float) -> None:
         wall = time.time()
@@ -226,7 +228,6 @@ class JobServer:
                 link = peer.link
                 if link is None:
                     continue
-                assert isinstance(link, Link)
                 out = peer.out
                 if out:
                     data = out[0] if len(out) == 1 else b"".join(out)
@@ -251,7 +252,7 @@ class JobServer:
         """Hand over what is to be written: new jobs at once, ends of jobs when some have gathered."""
         if not journal.idle:
             return
-        batch = self.broker.batch
+        batch = self.broker.ledger.batch
         if not batch.jobs and not batch.moved:
             if self._ends_due is None:
                 self._ends_due = now + (RETRY if journal.failure else ENDS_DELAY)
@@ -259,7 +260,7 @@ class JobServer:
                 self._next_tick = min(self._next_tick, self._ends_due)
                 return
         self._ends_due = None
-        taken = self.broker.take_batch()
+        taken = self.broker.ledger.take_batch()
         if taken is not None:
             journal.write(taken)
 
