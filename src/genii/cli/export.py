@@ -19,7 +19,8 @@ examples:
   genii export schema > genii.schema.json     then, in the first line of genii.toml: #:schema ./genii.schema.json
   genii export completion bash > ~/.local/share/bash-completion/completions/genii
   genii export completion zsh  > ~/.zfunc/_genii        (a directory of $fpath)
-  genii export completion fish > ~/.config/fish/completions/genii.fish"""
+  genii export completion fish > ~/.config/fish/completions/genii.fish
+  genii export toml -c supervisord.conf > genii.toml"""
 
 
 _SHELLS = ("bash", "zsh", "fish")
@@ -43,9 +44,17 @@ def _completion(options: argparse.Namespace) -> str:
     return render(shell, list(known_commands()))
 
 
+def _toml(options: argparse.Namespace) -> str:
+    from genii.cli.supervisord import find_ini
+    from genii.config.ini.load import export_toml
+
+    return export_toml(os.path.abspath(getattr(options, "config", None) or find_ini()))
+
+
 _KINDS: dict[str, tuple[Callable[[argparse.Namespace], str], str]] = {
     "completion": (_completion, "completion of commands, options and names for a shell"),
     "schema": (_schema, "the JSON Schema of genii.toml, for editors"),
+    "toml": (_toml, "the genii.toml for a supervisord.conf (-c FILE)"),
 }
 """Kind -> the function that makes the text, and what it is."""
 

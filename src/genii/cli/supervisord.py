@@ -45,7 +45,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options, those of supervisord."""
     parser.description = "Run what a supervisord.conf declares, with the command line of supervisord."
     parser.add_argument("-c", "--configuration", dest="config", metavar="FILE", help="the configuration")
-    parser.add_argument("-h", "--help", "-?", action="help", help="show this help")
+    parser.add_argument("-?", action="help", help="==SUPPRESS==")  # no shell completes it
     parser.add_argument("-v", "--version", action="store_true", help="print the version that this behaves like")
     parser.add_argument("--profile_options", metavar="LIST", help="accepted and without effect")
     for short, (name, metavar, text) in _VALUES.items():

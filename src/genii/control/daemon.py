@@ -127,12 +127,7 @@ class _Daemon:
             stderr=-1,
         )
         _, output = await run_command(self._supervisor.services.spawner, command, limit=1 << 30)
-        settings = loader.decode(output)
-        if settings.supervisord:
-            from genii.supervisord.prepare import prepare
-
-            settings = prepare(settings)
-        return settings
+        return loader.decode(output)
 
     def _spawn(self, work: object) -> None:
         task = asyncio.ensure_future(work)  # type: ignore[call-overload]

@@ -61,10 +61,6 @@ def _run(options: Options, path: str, loader: tuple[int, int], keeper: tuple[int
     except OSError as error:
         raise NotAllowed(f"can't make the state directory {settings.state_dir}: {error.strerror}") from None
     with PidFile(os.path.join(settings.state_dir, "genii.pid")):
-        if settings.supervisord:
-            from genii.supervisord.prepare import prepare
-
-            settings = prepare(settings)
         status = run(settings, options, path, keeper)
     if status == BEGIN_AGAIN:
         from genii.supervisord.runtime import begin_again

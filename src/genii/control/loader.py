@@ -17,14 +17,19 @@ __all__ = ["decode", "load_encoded"]
 
 
 def load_encoded(path: str) -> bytes:
-    """Return the settings of a configuration, or what is wrong with it, for ``decode``."""
+    """Return the settings of a configuration, or what is wrong with it, for ``decode``, to be sent to our parent."""
     import msgspec
 
     from genii.config.load import load
     from genii.errors import ConfigError, GeniiError
 
     try:
-        return b"S" + msgspec.json.encode(load(path))
+        settings = load(path)
+        if settings.supervisord:
+            from genii.supervisord.prepare import prepare
+
+            settings = prepare(settings, os.getppid())
+        return b"S" + msgspec.json.encode(settings)
     except ConfigError as error:
         return b"C" + msgspec.json.encode(error.problems)
     except GeniiError as error:

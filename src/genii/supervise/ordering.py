@@ -88,9 +88,10 @@ class Ordering:
             for process in self._stops.values()
             if process.state.alive and process.template.name in programs
         }
+        needed = {name for other in stopping for name in programs[other].depends_on}
         for process in list(self._stops.values()):
             name = process.template.name
-            if name in programs and not plan.may_stop(programs, name, stopping):
+            if name in needed and name in programs and not plan.may_stop(programs, name, stopping):
                 continue
             if _to_be_told(process):
                 process.handle(StopWanted())

@@ -121,8 +121,7 @@ class Client:
         if self._connection is None:
             scheme, separator, rest = self.url.partition("://")
             if scheme == "unix" and separator:
-                connection = socket.socket(socket.AF_UNIX)
-                connection.connect(rest)
+                connection = _connect_unix(rest)
             elif scheme == "http" and separator:
                 host, _, port = rest.partition("/")[0].rpartition(":") if ":" in rest else (rest, "", "80")
                 if not port.isdecimal():
@@ -141,3 +140,13 @@ class Client:
             reader.close()
             connection.close()
             self._connection = None
+
+
+def _connect_unix(path: str) -> socket.socket:
+    connection = socket.socket(socket.AF_UNIX)
+    try:
+        connection.connect(path)
+    except OSError:
+        connection.close()
+        raise
+    return connection

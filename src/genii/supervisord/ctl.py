@@ -437,7 +437,10 @@ class Controller:
         """Print the end of a log."""
         if not self.is_up():
             return
-        modifier = words.pop(0) if words and words[0].startswith("-") else f"-{_TAIL}"
+        if not words:
+            self._usage("tail", "Error: too few arguments")
+            return
+        modifier = words.pop(0) if words[0].startswith("-") else f"-{_TAIL}"
         if not 1 <= len(words) <= 2:
             self._usage("tail", "Error: tail requires process name" if not words else "Error: too many arguments")
             return

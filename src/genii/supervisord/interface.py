@@ -143,7 +143,8 @@ class Interface:
         if process is None:
             return await self.startProcessGroup(name.partition(":")[0], wait)
         self._check_start(process, name)
-        await self._start(process, name, wait)
+        self._launch([process])
+        await self._started(process, name, wait)
         return True
 
     async def startProcessGroup(self, name: str, wait: bool = True) -> list[Struct]:
@@ -155,12 +156,27 @@ class Interface:
         return await self._start_all(self._all(), wait)
 
     async def _start_all(self, processes: list[Process], wait: bool) -> list[Struct]:
-        idle = [process for process in processes if process.state not in STARTED]
-        return await self._results((process, self._start_one(process, wait)) for process in idle)
+        works: list[tuple[Process, Awaitable[None]]] = []
+        fit: list[Process] = []
+        for process in processes:
+            if process.state in STARTED:
+                continue
+            try:
+                self._check_start(process, process.name)
+            except Fault as fault:
+                works.append((process, _refused(fault)))
+                continue
+            works.append((process, self._started(process, process.name, wait)))
+            fit.append(process)
+        self._launch(fit)
+        return await self._results(works)
 
-    async def _start_one(self, process: Process, wait: bool) -> None:
-        self._check_start(process, process.name)
-        await self._start(process, process.name, wait)
+    def _launch(self, processes: list[Process]) -> None:
+        """Start processes, all of one request in one go; one that is being stopped is left to it."""
+        idle = [process for process in processes if process.state is not State.STOPPING]
+        for process in idle:
+            self._supervisor.actions.want(process, wanted=True)
+        self._supervisor.launch(idle)
 
     def _check_start(self, process: Process, name: str) -> None:
         """Refuse a start that makes no sense, as supervisord does, with nothing changed."""
@@ -180,10 +196,7 @@ class Interface:
         if process.state in STARTED:
             raise Fault("ALREADY_STARTED", name)
 
-    async def _start(self, process: Process, name: str, wait: bool) -> None:
-        if process.state is not State.STOPPING:
-            self._supervisor.actions.want(process, wanted=True)
-            self._supervisor.launch([process])
+    async def _started(self, process: Process, name: str, wait: bool) -> None:
         past = self._service.past(process.name)
         while process.state is not State.RUNNING:
             if past.spawn_error:
@@ -203,7 +216,8 @@ class Interface:
             return await self.stopProcessGroup(name.partition(":")[0], wait)
         if process.state not in STARTED:
             raise Fault("NOT_RUNNING", name)
-        await self._stop(process, wait)
+        self._halt([process])
+        await self._stopped(process, wait)
         return True
 
     async def stopProcessGroup(self, name: str, wait: bool = True) -> list[Struct]:
@@ -216,11 +230,16 @@ class Interface:
 
     async def _stop_all(self, processes: list[Process], wait: bool) -> list[Struct]:
         started = [process for process in processes if process.state in STARTED]
-        return await self._results((process, self._stop(process, wait)) for process in started)
+        self._halt(started)
+        return await self._results((process, self._stopped(process, wait)) for process in started)
 
-    async def _stop(self, process: Process, wait: bool) -> None:
-        self._supervisor.actions.want(process, wanted=False)
-        self._supervisor.ordering.stop([process])
+    def _halt(self, processes: list[Process]) -> None:
+        """Ask processes to end, all of one request in one go."""
+        for process in processes:
+            self._supervisor.actions.want(process, wanted=False)
+        self._supervisor.ordering.stop(processes)
+
+    async def _stopped(self, process: Process, wait: bool) -> None:
         while wait and process.state not in AT_REST:
             await self._service.change(process.name)
 
@@ -416,6 +435,10 @@ class Interface:
             if outcome is not None:
                 raise outcome
         return results
+
+
+async def _refused(fault: Fault) -> None:
+    raise fault
 
 
 def _flat(error: GeniiError) -> str:

@@ -20,15 +20,15 @@ if TYPE_CHECKING:
 __all__ = ["prepare"]
 
 
-def prepare(settings: Settings) -> Settings:
-    """Return the settings as they are run.
+def prepare(settings: Settings, supervisor: int) -> Settings:
+    """Return the settings as the process ``supervisor`` is to run them.
 
     The names of AUTO logs can't be guessed, as they may be in a directory that all can write to, but are the same for
     all that reads the configuration anew while a supervisor (or one that takes over its programs) runs. Where output
     is captured or stripped, its log is ours to write, not the keeper's.
     """
     declaration = decode(settings.supervisord)
-    token = _token(settings.state_dir, declaration.daemon)
+    token = _token(settings.state_dir, declaration.daemon, supervisor)
     programs, members = dict(settings.programs), dict(declaration.members)
     for name, member in declaration.members.items():
         program = programs[name]
@@ -59,8 +59,12 @@ def _digest(seed: str) -> str:
     return blake2b(seed.encode(), digest_size=4).hexdigest()
 
 
-def _token(state_dir: str, daemon: Daemon) -> str:
+def _token(state_dir: str, daemon: Daemon, supervisor: int) -> str:
     """Return what makes the names of AUTO logs unpredictable; at a fresh start it is new and old logs are removed."""
+    try:
+        os.makedirs(state_dir, mode=0o755, exist_ok=True)
+    except OSError as error:
+        raise NotAllowed(f"can't make the state directory {state_dir}: {error.strerror}") from None
     if os.stat(state_dir).st_uid != os.geteuid():
         raise NotAllowed(f"{state_dir} belongs to another user; remove it, or run as that user")
     path = os.path.join(state_dir, "auto-logs")
@@ -70,14 +74,14 @@ def _token(state_dir: str, daemon: Daemon) -> str:
     except FileNotFoundError:
         pid, token = "", ""
     # The record is there while a supervisor runs, or when one died and its programs are to be adopted.
-    if token and (pid == str(os.getpid()) or os.path.exists(os.path.join(state_dir, "record"))):
+    if token and (pid == str(supervisor) or os.path.exists(os.path.join(state_dir, "record"))):
         return token
     if not daemon.nocleanup:
         _remove_old(daemon)
     token = os.urandom(8).hex()
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     with open(descriptor, "w", encoding="ascii") as file:
-        file.write(f"{os.getpid()} {token}")
+        file.write(f"{supervisor} {token}")
     return token
 
 

@@ -339,13 +339,14 @@ class Service:
                     os.truncate(path, 0)
 
     def make_logs(self) -> None:
-        """Make the AUTO logs that are not there yet: clients want to read them before the first start."""
+        """Make the logs that are not there yet: clients want to read them before anything is written."""
+        flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
         for name, member in self.members.items():
             for channel in ("stdout", "stderr"):
                 path = self.log_file(name, channel)
-                if path and getattr(member, channel).auto:
+                if path and not os.path.exists(path):
                     with suppress(OSError):
-                        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600))
+                        os.close(os.open(path, flags, 0o600 if getattr(member, channel).auto else 0o666))
 
     def reopen(self) -> None:
         """Open all logs anew."""

@@ -26,10 +26,10 @@ if TYPE_CHECKING:
     from genii.config.ini.declaration import Daemon
     from genii.config.ini.reader import Outside, Reader
 
-__all__ = ["AUTO_MARK", "Context", "Process", "read_processes", "read_socket"]
+__all__ = ["ACCOUNT", "AUTO_MARK", "Context", "Process", "read_processes", "read_socket"]
 
 _MOST_PROCESSES = 10_000
-_ACCOUNT = ("HOME", "USER", "LOGNAME", "SHELL")
+ACCOUNT = ("HOME", "USER", "LOGNAME", "SHELL")
 AUTO_MARK = "XXXXXXXX"
 """Stands in the name of an AUTO log for what makes it unpredictable."""
 
@@ -187,7 +187,7 @@ def _words(command: str, reader: Reader) -> tuple[str, ...]:
 def _environment(common: _Common, name: str, variables: Mapping[str, str], context: Context) -> dict[str, str]:
     """Return the variables of a process; those of the account stay supervisord's, whatever its user."""
     environ = context.outside.environ
-    found = {key: environ[key] for key in _ACCOUNT if common.program.user and key in environ}
+    found = {key: environ[key] for key in ACCOUNT if common.program.user and key in environ}
     found |= context.daemon.environment
     found |= {
         "SUPERVISOR_ENABLED": "1",
