@@ -35,7 +35,7 @@ COMMANDS: dict[str, Command] = {
     "update": Command("Steer", "read the configuration again and apply what changed", "update"),
     "init": Command("Tools", "write a commented genii.toml for this folder", "init"),
     "check": Command("Tools", "check a configuration: file:line:col: what is wrong", "check"),
-    "export": Command("Tools", "print a JSON Schema, a shell's completion script, or a supervisord.conf as genii.toml", "export"),
+    "export": Command("Tools", "print a JSON Schema, completion script, or supervisord.conf as genii.toml", "export"),
     "daemonize": Command("Tools", "run any command as a daemon", "daemonize"),
     "nohup": Command("Tools", "run a command immune to the terminal's hang-up", "nohup"),
     "jobs": Command("Tools", "a Gearman job server, and commands for any: serve, submit, status, queue", "jobs"),
