@@ -46,9 +46,9 @@ def _completion(options: argparse.Namespace) -> str:
 
 def _toml(options: argparse.Namespace) -> str:
     from genii.cli.supervisord import find_ini
-    from genii.config.ini.load import export_toml
+    from genii.config.ini.convert import convert
 
-    return export_toml(os.path.abspath(getattr(options, "config", None) or find_ini()))
+    return convert(os.path.abspath(getattr(options, "config", None) or find_ini()))
 
 
 _KINDS: dict[str, tuple[Callable[[argparse.Namespace], str], str]] = {

@@ -14,7 +14,6 @@ from genii.config.ini.expand import expand, exported
 from genii.config.ini.place import state_dir
 from genii.config.ini.resolve import resolve
 from genii.config.ini.text import Option, Section, parse_text
-from genii.config.source import Faults
 from genii.errors import Problem
 
 if TYPE_CHECKING:
@@ -22,9 +21,10 @@ if TYPE_CHECKING:
 
     from genii.config.ini.declaration import Declaration
     from genii.config.ini.text import Text
+    from genii.config.source import Faults
     from genii.supervise.model import Settings
 
-__all__ = ["OVERRIDES", "Machine", "examine_ini", "export_toml", "read_text"]
+__all__ = ["OVERRIDES", "Machine", "examine_ini", "read_text"]
 
 OVERRIDES = "GENII_SUPERVISORD_OPTIONS"
 """Environment variable: options of [supervisord] from the command line, as JSON; they win over the file."""
@@ -111,31 +111,6 @@ def _included(path: str, text: Text, environ: Mapping[str, str], faults: Faults)
             faults.warn(Problem(path, option.line, 1, f"[include] files: nothing matches {pattern!r}"))
         found += matches
     return found
-
-
-def export_toml(path: str) -> str:
-    """Return the genii.toml that is equivalent to a file.
-
-    Raises:
-        ConfigError: the file is wrong.
-    """
-    from genii.config.ini.declaration import decode
-    from genii.config.ini.export import to_toml
-    from genii.config.load import load
-
-    declaration = decode(load(path).supervisord)
-    faults = Faults()
-    texts: list[str] = []
-
-    def contents(name: str) -> bytes:
-        with open(name, "rb") as file:
-            data = file.read()
-        texts.append(data.decode("utf-8", "replace"))
-        return data
-
-    text, _ = read_text(path, os.environ, contents, faults)
-    assert text is not None
-    return to_toml(path, text, "\n".join(texts), declaration, Machine(os.environ), faults)
 
 
 class Machine:
