@@ -39,6 +39,11 @@ def run(options: argparse.Namespace) -> int:
     try:
         supervisor = client.supervisor()
     except NotRunning as error:
+        if left := _left_behind(client.address.path):
+            raise NotRunning(
+                f"there is no supervisor, but {left} processes of one that was killed still run: "
+                "'genii up -d' adopts them, then 'genii down' stops them"
+            ) from None
         print(f"genii: already down: {error}", file=sys.stderr)
         return 0
     if not client.address.path:
@@ -58,3 +63,21 @@ def run(options: argparse.Namespace) -> int:
         finally:
             os.close(process)
     return 0
+
+
+def _left_behind(socket_path: str) -> int:
+    """Return how many processes of a supervisor that was killed still run, by its record."""
+    path = os.path.join(os.path.dirname(socket_path), "record")
+    if not socket_path or not os.path.exists(path):
+        return 0
+    from genii.supervise.record import read
+    from genii.system.process import boot_id, open_process
+
+    with open(path, "rb") as file:
+        found = read(file.read(), boot_id()).processes.values()
+    count = 0
+    for process in found:
+        with suppress(OSError):
+            os.close(open_process(process.pid, process.start_time))
+            count += 1
+    return count

@@ -88,7 +88,9 @@ class _Daemon:
             self._supervisord = Runtime(supervisor, self._load, echo=self._options.echo)
         self._catch_signals(loop)
         if self._options.foreground and self._options.show:
-            supervisor.services.output.show_on(1, color=self._options.color)
+            programs = self._settings.programs.values()
+            names = [name for program in programs for name in program.process_names()]
+            supervisor.services.output.show_on(1, names, color=self._options.color)
         if self._options.exit_on_fatal:
             supervisor.subscribe(self._watch_fatal)
         server = ControlServer(supervisor)

@@ -60,6 +60,8 @@ def _run(options: Options, path: str, loader: tuple[int, int], keeper: tuple[int
         os.makedirs(settings.state_dir, mode=0o755, exist_ok=True)
     except OSError as error:
         raise NotAllowed(f"can't make the state directory {settings.state_dir}: {error.strerror}") from None
+    if settings.user and not settings.supervisord and os.geteuid() == 0:
+        _become_user(settings, keeper[0])
     with PidFile(os.path.join(settings.state_dir, "genii.pid")):
         status = run(settings, options, path, keeper)
     if status == BEGIN_AGAIN:
@@ -67,6 +69,29 @@ def _run(options: Options, path: str, loader: tuple[int, int], keeper: tuple[int
 
         begin_again(path)
     return status
+
+
+def _become_user(settings: Settings, keeper_link: int) -> None:
+    """Give up root for the user that ``[supervisor]`` names, in the keeper as well; its folders are given to that user.
+
+    Raises:
+        UsageError: there is no such user.
+    """
+    import _socket
+
+    from genii.supervise.keeper import send
+    from genii.system.privileges import become, resolve
+
+    identity = resolve(settings.user)
+    log_dir = settings.log_dir or os.path.join(settings.state_dir, "log")
+    os.makedirs(log_dir, mode=0o750, exist_ok=True)
+    for folder in (settings.state_dir, log_dir):
+        os.chown(folder, identity.uid, identity.gid, follow_symlinks=False)
+    link = _socket.socket(fileno=os.dup(keeper_link))
+    send(link, ("become", identity.uid, identity.gid, list(identity.groups)))
+    link.close()
+    become(identity)
+    os.environ.update(identity.environment())
 
 
 def _settings(descriptor: int, pid: int) -> Settings:

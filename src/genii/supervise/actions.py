@@ -105,7 +105,11 @@ class Actions:
         for name in self._supervisor.ordering.waits_for(process):
             for other in self._supervisor.slots.of(name):
                 waits = self._supervisor.ordering.waiting(other)
-                if other.state in _AT_REST and not waits and not self._supervisor.slots.satisfied(name):
+                if (
+                    other.state in (*_AT_REST, State.BACKOFF)
+                    and not waits
+                    and not self._supervisor.slots.satisfied(name)
+                ):
                     return f"waits for {other.name}, which is {other.state.name}: {other.life.reason or 'not started'}"
         return ""
 

@@ -8,7 +8,8 @@ Messages, both ways: four bytes of length, then a marshalled tuple whose first i
 the first byte. From the supervisor::
 
     ("listen", path)                 + the listening socket on which a later supervisor may take over
-    ("console", color)               + the descriptor to show all lines on
+    ("become", uid, gid, groups)     give up root
+    ("console", color, names)        + the descriptor to show all lines on, and the names that line up there
     ("stream", key, name, log)       + the reading end; log: (path, size, backups, every, compress)
     ("log", key, log)                the log of a stream changed
     ("drop", key)                    read what is there, then forget the stream
@@ -17,7 +18,7 @@ the first byte. From the supervisor::
     ("sync", token)                  answered by ("synced", token) when all that was written before is in the logs
     ("quit",)                        write what is there and end
 
-To the supervisor: ``("data", key, bytes)``, ``("problem", key, text)``, ``("recovered", key, lost)``,
+To the supervisor: ``("data", key, bytes)``, ``("problem", key, path, text)``, ``("recovered", key, lost)``,
 ``("synced", token)``. To a supervisor that takes over: ``("stream", key, name, log)`` + descriptor for each stream,
 then ``("end",)``.
 """
@@ -247,7 +248,7 @@ class Keeper:
         """Take note of what an append may have brought: a full disk, a backup to compress."""
         if log.problem and log not in self._failing:
             self._failing.add(log)
-            self._tell(("problem", stream.key, log.problem))
+            self._tell(("problem", stream.key, log.path, log.problem))
         elif not log.problem and log in self._failing:
             self._failing.discard(log)
             self._tell(("recovered", log.path, log.lost))
@@ -288,8 +289,16 @@ class Keeper:
         self._listen_path = path
         self._epoll.register(descriptor, select.EPOLLIN)
 
-    def _on_console(self, color: bool, descriptor: int) -> None:
+    def _on_become(self, uid: int, gid: int, groups: list[int]) -> None:
+        """Give up root, as the supervisor does."""
+        os.setgroups(groups)
+        os.setresgid(gid, gid, gid)
+        os.setresuid(uid, uid, uid)
+
+    def _on_console(self, color: bool, names: list[str], descriptor: int) -> None:
         self._console = Console(descriptor, color=color)
+        for name in names:
+            self._console.add(name)
 
     def _on_stream(self, key: str, name: str, log: tuple[Any, ...] | None, descriptor: int) -> None:
         stream = _Stream(key, name, descriptor, None)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from genii.supervise.keeper import LINK, receive, send
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from genii.supervise.model import Log
     from genii.system.poller import Poller
@@ -46,7 +46,7 @@ class Output:
         self._syncs: dict[int, Callable[[], None]] = {}
         self._token = 0
         self._listener: tuple[str, socket.socket] | None = None
-        self._console: tuple[int, bool] | None = None
+        self._console: tuple[int, bool, list[str]] | None = None
         self._closing = False
         self.problems: dict[str, str] = {}
         """Path of a log that can't be written now -> why."""
@@ -89,7 +89,7 @@ class Output:
         if self._listener:
             self._send(("listen", self._listener[0]), self._listener[1].fileno())
         if self._console:
-            self._send(("console", self._console[1]), self._console[0])
+            self._send(("console", *self._console[1:]), self._console[0])
         for key, (descriptor, name, log) in self._streams.items():
             self._send_stream(key, name, log, descriptor)
         for key in self._expecting:
@@ -122,8 +122,7 @@ class Output:
         if key in self._expecting:
             self._expecting[key](data)
 
-    def _on_problem(self, key: str, text: str) -> None:
-        path = text.partition(":")[0]
+    def _on_problem(self, key: str, path: str, text: str) -> None:
         self.problems[path] = text
         _log.error("output of %s can't be written: %s", key.rpartition("/")[0], text)
 
@@ -145,10 +144,10 @@ class Output:
         """Say whether all lines are shown somewhere besides the logs."""
         return self._console is not None
 
-    def show_on(self, descriptor: int, *, color: bool) -> None:
-        """Show all lines on a descriptor, each with its program's name before it."""
-        self._console = (descriptor, color)
-        self._send(("console", color), descriptor)
+    def show_on(self, descriptor: int, names: Sequence[str], *, color: bool) -> None:
+        """Show all lines on a descriptor, each with its process's name before it; ``names`` line up from the start."""
+        self._console = (descriptor, color, list(names))
+        self._send(("console", color, list(names)), descriptor)
 
     def open(self, key: str, name: str, log: Log | None, owner: tuple[int, int] | None = None) -> int:
         """Return the descriptor for a stream's processes to write to; make its pipe if there is none yet."""

@@ -61,6 +61,9 @@ class Update:
         replaced = [*change.removed, *change.changed]
         active = {name for name in change.changed if any(process.life.wanted for process in supervisor.slots.of(name))}
         doomed = [process for name in replaced for process in supervisor.slots.of(name)]
+        wishes = {
+            process.name: supervisor.wishes[process.name] for process in doomed if process.name in supervisor.wishes
+        }
         for name in change.changed:
             supervisor.scales.pop(name, None)
         await supervisor.actions.remove(doomed)
@@ -74,6 +77,8 @@ class Update:
         for name in (*change.changed, *change.added):
             program = settings.programs[name]
             supervisor.slots.define(program, supervisor.count(name))
+            kept = {process.name for process in supervisor.slots.of(name)} & wishes.keys()
+            supervisor.wishes.update({process: wishes[process] for process in kept})
             starts = program.autostart and not supervisor.triggers.starts(program)
             if name in active or (name in change.added and starts):
                 fresh += supervisor.slots.of(name)
