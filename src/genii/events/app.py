@@ -477,24 +477,28 @@ class _Session:
         """Listen to nothing more, let handlers end, run the stop handlers; each of both within ``stop_timeout``."""
         for source in list(self.app._sources):
             source.cancel()
-        await self._patiently(self._let_handlers_end(), "handlers")
-        # Also after handlers that hang: what they have to put in order matters the more then.
+        if not await self._patiently(self._let_handlers_end(), "handlers"):
+            # Stop handlers run all the same, what they put in order matters the more; but they need threads.
+            self._pool = ThreadPool(1)
+            self.runner.leave_behind(self._pool)
         await self._patiently(self._run_stop_handlers(), "stop handlers")
         await self.runner.finish(0)
         self._release()
 
-    async def _patiently(self, work: Coroutine[Any, Any, None], what: str) -> None:
-        """Do it within ``stop_timeout``, or until somebody is in a hurry."""
+    async def _patiently(self, work: Coroutine[Any, Any, None], what: str) -> bool:
+        """Do it within ``stop_timeout``, or until somebody is in a hurry; say whether it was done."""
         patience = self.loop.create_task(work)
         hurry = self.loop.create_task(self._hurry.wait())
         await asyncio.wait({patience, hurry}, timeout=self.app._stop_timeout, return_when=asyncio.FIRST_COMPLETED)
         hurry.cancel()
-        if not patience.done():
+        done = patience.done()
+        if not done:
             _log.error("%s did not end within %g s and were left behind", what, self.app._stop_timeout)
             self.status = self.status or 1
         patience.cancel()
         await asyncio.wait({patience, hurry})
         self._hurry.clear()
+        return done
 
     async def _let_handlers_end(self) -> None:
         if self.server is not None:
