@@ -219,6 +219,21 @@ def test_what_does_not_end_in_time_is_left_behind(caplog: pytest.LogCaptureFixtu
     release.set()
 
 
+def test_stop_handlers_run_though_a_handler_hangs() -> None:
+    app, release, stopped = genii.App(stop_timeout=600, threads=1), threading.Event(), threading.Event()
+    app.on_stop(stopped.set)
+
+    @app.after(0)
+    def hang() -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), signal.SIGINT)
+        release.wait()
+
+    assert app.run() in (128 + signal.SIGTERM, 128 + signal.SIGINT)
+    assert stopped.is_set()
+    release.set()
+
+
 def test_start_and_stop_handlers_run_in_order() -> None:
     app, order = genii.App(), []
     app.on_start(lambda: order.append("start"))

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import os
     import signal
     import subprocess
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Coroutine, Iterable
     from types import TracebackType
 
     from genii.clock import Clock
@@ -57,7 +57,7 @@ class App:
         listen: where its HTTP pages are served: ``127.0.0.1:9090``, ``unix:/run/my.sock``; None: nowhere.
         timezone: where the hours of its schedules are; empty: the zone of the machine.
         threads: how many handlers that are not async may run at once; with 1 they never meet each other.
-        stop_timeout: seconds that handlers have to end, and stop handlers to run, when the app is stopped.
+        stop_timeout: seconds that handlers have to end when the app is stopped, and stop handlers to run thereafter.
         on_error: ``stop`` ends the app with status 1 when a handler fails.
         health: whether ``GET /health`` answers that the app runs.
         metrics: whether ``GET /metrics`` tells its figures in the text format of Prometheus.
@@ -361,7 +361,7 @@ class App:
         """Run until ``stop`` is called, or INT or TERM comes; return the exit status, for ``sys.exit``.
 
         0: stopped by ``stop``; 128+N: by signal N; 1: a handler failed (``on_error="stop"``) or a stop handler did.
-        A second INT or TERM ends the patience with handlers that don't end.
+        A second INT or TERM ends the patience with handlers that don't end, a third that with stop handlers.
 
         Raises:
             UsageError: a loop runs in this thread already; ``await app.serve()`` there.
@@ -474,26 +474,39 @@ class _Session:
             raise
 
     async def end(self) -> None:
-        """Listen to nothing more, let handlers end, run the stop handlers; all within ``stop_timeout``."""
+        """Listen to nothing more, let handlers end, run the stop handlers; each of both within ``stop_timeout``."""
         for source in list(self.app._sources):
             source.cancel()
-        patience = self.loop.create_task(self._wind_up())
-        hurry = self.loop.create_task(self._hurry.wait())
-        await asyncio.wait({patience, hurry}, timeout=self.app._stop_timeout, return_when=asyncio.FIRST_COMPLETED)
-        hurry.cancel()
-        if not patience.done():
-            _log.error("handlers did not end within %g s and were left behind", self.app._stop_timeout)
-            self.status = self.status or 1
-        patience.cancel()
-        await asyncio.wait({patience, hurry})
+        if not await self._patiently(self._let_handlers_end(), "handlers"):
+            # Stop handlers run all the same, what they put in order matters the more; but they need threads.
+            self._pool = ThreadPool(1)
+            self.runner.leave_behind(self._pool)
+        await self._patiently(self._run_stop_handlers(), "stop handlers")
         await self.runner.finish(0)
         self._release()
 
-    async def _wind_up(self) -> None:
-        app = self.app
+    async def _patiently(self, work: Coroutine[Any, Any, None], what: str) -> bool:
+        """Do it within ``stop_timeout``, or until somebody is in a hurry; say whether it was done."""
+        patience = self.loop.create_task(work)
+        hurry = self.loop.create_task(self._hurry.wait())
+        await asyncio.wait({patience, hurry}, timeout=self.app._stop_timeout, return_when=asyncio.FIRST_COMPLETED)
+        hurry.cancel()
+        done = patience.done()
+        if not done:
+            _log.error("%s did not end within %g s and were left behind", what, self.app._stop_timeout)
+            self.status = self.status or 1
+        patience.cancel()
+        await asyncio.wait({patience, hurry})
+        self._hurry.clear()
+        return done
+
+    async def _let_handlers_end(self) -> None:
         if self.server is not None:
-            await self.server.close(app._stop_timeout)
-        await self.runner.finish(app._stop_timeout)
+            await self.server.close(self.app._stop_timeout)
+        await self.runner.finish(self.app._stop_timeout)
+
+    async def _run_stop_handlers(self) -> None:
+        app = self.app
         for handler in reversed(app._stop_handlers):
             try:
                 await self.runner.call(handler, partial(handler.call, app))

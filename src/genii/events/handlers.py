@@ -130,6 +130,11 @@ class Runner:
             await asyncio.wait(pending, timeout=1.0)
         return [task.get_name() for task in pending]
 
+    def leave_behind(self, pool: ThreadPool) -> None:
+        """Give up the threads that hang in handlers, and use those of another pool from now on."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+        self._pool = pool
+
     async def _attend(self, handler: Handler, event: object, done: Callable[[], None] | None) -> None:
         task = asyncio.current_task()
         assert task is not None
