@@ -293,7 +293,8 @@ def test_a_program_gets_fresh_signals_limits_environment_and_descriptors(shell: 
     assert started.returncode == 0, started.stderr
     ignored, blocked, umask, nofile, core, variable, descriptors, leads = json.loads(started.stdout.partition(" ")[2])
     python_ignores = 1 << signal.SIGPIPE - 1 | 1 << signal.SIGXFSZ - 1
-    assert ignored & ~python_ignores == 1 << signal.SIGHUP - 1
+    standard = (1 << 31) - 1  # what lies above belongs to the C library, and may come from whoever runs the tests
+    assert ignored & standard & ~python_ignores == 1 << signal.SIGHUP - 1
     assert (blocked, umask, nofile, core) == (0, "0027", [100, 200], [0, 0])
     assert variable == "a b"
     assert descriptors == ["0", "1", "2", "3", "60"]  # 3: the listing itself

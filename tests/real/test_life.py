@@ -34,7 +34,7 @@ def test_restarts_as_the_policy_says(site: Site, policy: str, code: int, state: 
     first = site.pid("job")
     (site.path / "go").write_text("go\n")
     if state == "again":
-        status = site.when("job", lambda status: status["restarts"] == 1 and status["state"] == "RUNNING")
+        status = site.when("job", lambda status: status["restarts"] > 0 and status["state"] == "RUNNING")
         assert status["pid"] != first
     else:
         status = site.state_of("job", state)

@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from genii.cli.action import add_json, carry_out
+from genii.cli.connect import connect
 from genii.cli.parser import complete_with
 from genii.errors import UsageError
 
@@ -34,7 +35,11 @@ Examples:
 def run(options: argparse.Namespace) -> int:
     """Scale programs; the first failure decides the exit code."""
     worst = 0
-    for name, minimum, maximum in [parse_scale(text) for text in options.scales]:
+    wanted = [parse_scale(text) for text in options.scales]
+    if len(wanted) > 1:
+        # A misspelt name must do nothing at all: the supervisor knows them, one request each does not.
+        connect(options).statuses([name for name, _, _ in wanted])
+    for name, minimum, maximum in wanted:
         worst = carry_out(options, "scale", [name], minimum=minimum, maximum=maximum) or worst
     return worst
 

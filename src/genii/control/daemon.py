@@ -15,7 +15,7 @@ from genii.control import loader
 from genii.control.answer import answer
 from genii.control.ownlog import OwnLog, TerminalLog
 from genii.control.server import ControlServer
-from genii.errors import GeniiError
+from genii.errors import GeniiError, UnknownProgram
 from genii.supervise.model import State
 from genii.supervise.probes import run_command
 from genii.supervise.supervisor import Supervisor
@@ -91,6 +91,9 @@ class _Daemon:
             programs = self._settings.programs.values()
             names = [name for program in programs for name in program.process_names()]
             supervisor.services.output.show_on(1, names, color=self._options.color)
+        unknown = set(self._options.exit_on_fatal) - self._settings.programs.keys()
+        if unknown:
+            raise UnknownProgram(f"--exit-on-fatal: there is no program {min(unknown)!r}")
         if self._options.exit_on_fatal:
             supervisor.subscribe(self._watch_fatal)
         server = ControlServer(supervisor)

@@ -35,6 +35,8 @@ def main(words: str, path: str, loader: tuple[int, int], keeper: tuple[int, int]
     try:
         return _run(options, path, loader, keeper)
     except AlreadyRunning as error:
+        if options.names:
+            return answer(options, 1, f"genii: {error}; to start programs: genii start {' '.join(options.names)}")
         return answer(options, 0, f"genii: {error}")
     except ConfigError as error:
         return answer(options, error.exit_code, str(error))

@@ -238,11 +238,8 @@ class Actions:
         if name not in supervisor.slots.programs:
             supervisor.slots.resolve([name])  # says what was meant, if anything
             raise UnknownProgram(f"{name!r} is one process; scale its program")
-        program = supervisor.slots.programs[name]
         if not 0 <= minimum <= maximum:
             raise NotAllowed(f"can't scale {name} to {minimum}..{maximum}: the numbers must be 0 or more and in order")
-        if maximum > 1 and program.processes == program.processes_max == 1 and not program.process_name:
-            raise NotAllowed(f"can't scale {name}: declare its 'processes' first (its one process has no number)")
         supervisor.scales[name] = (minimum, maximum)
         supervisor.services.recorder.write("scale", name, minimum, maximum)
         return await self.resize(name)

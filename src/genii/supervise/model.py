@@ -213,7 +213,7 @@ class Program(Frozen, frozen=True, kw_only=True, omit_defaults=True, gc=False):
         if self.process_name:
             return [fill(self.process_name, {"process_num": number}) for number in range(count)]
         if self.processes_max == 1 and self.processes == 1:
-            return [self.name][:count]
+            return [self.name, *(f"{self.name}:{number}" for number in range(1, count))][:count]
         return [f"{self.name}:{number}" for number in range(count)]
 
 

@@ -173,6 +173,7 @@ class Supervisor:
             _log.info("%s: %s -> %s%s", process.name, before.state.name, life.state.name, describe.why(life))
         if process.program.ready or process.program.health or process.program.recycle:
             self.health.changed(process)
+        self._remember_end(process)
         self.ordering.advance_soon()
         self.actions.changed(process)
         self.triggers.changed(process)
@@ -191,6 +192,14 @@ class Supervisor:
             self.loop.call_soon(process.kill)
         if self.stopping and not life.state.alive:
             self.loop.call_soon(self._end_if_done)
+
+    def _remember_end(self, process: Process) -> None:
+        """Have a later supervisor not start again what ended for good, nor hold against it what runs again."""
+        ended = process.state in (State.EXITED, State.FATAL)
+        if ended and self.wishes.get(process.name, True) and not self.triggers.starts(process.template):
+            self.actions.want(process, wanted=False)
+        elif process.state is State.STARTING and not self.wishes.get(process.name, True):
+            self.actions.want(process, wanted=True)
 
     def emit(self, kind: str, name: str = "", **data: str | float | bool | None) -> None:
         """Tell all who subscribed that something happened."""
@@ -270,11 +279,16 @@ class Supervisor:
 
     async def reload(self, names: Sequence[str]) -> list[ActionResult]:
         """Send the reload signal to processes whose checks pass."""
-        return await self.actions.reload(self.slots.resolve(names))
+        return await self.actions.reload(self._living(names))
 
     async def send_signal(self, names: Sequence[str], number: int) -> list[ActionResult]:
         """Send a signal to the main process of each."""
-        return self.actions.send_signal(self.slots.resolve(names), number)
+        return self.actions.send_signal(self._living(names), number)
+
+    def _living(self, names: Sequence[str]) -> list[Process]:
+        """Return the slots named; of ``all`` only those with a process."""
+        found = self.slots.resolve(names)
+        return [process for process in found if process.life.pid] if not names or "all" in names else found
 
     async def scale(self, name: str, minimum: int, maximum: int) -> list[ActionResult]:
         """Change how many processes a program has."""

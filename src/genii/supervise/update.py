@@ -6,7 +6,7 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING
 
-from genii.errors import CheckFailed
+from genii.errors import CheckFailed, NotAllowed
 from genii.supervise.checks import run_check
 from genii.supervise.plan import difference
 from genii.supervise.process import Process
@@ -36,6 +36,8 @@ class Update:
         """
         supervisor = self._supervisor
         settings = await supervisor.load()
+        if not settings.programs and supervisor.settings.programs and not settings.supervisord:
+            raise NotAllowed(f"{settings.path} declares no program any more; 'genii down' stops all of them")
         change = difference(supervisor.settings, settings)
         if dry_run or change.empty:
             return change
