@@ -5,10 +5,12 @@ import io
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
 import time
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -128,26 +130,63 @@ def test_the_options_of_gearmand_are_taken() -> None:
     assert run(jobs, "serve", "--check-args", "-q", "builtin", *words.split()) == 0
 
 
-def test_the_server_runs_tells_and_ends(tmp_path: Path) -> None:
+@contextmanager
+def serving(socket_path: Path, *words: str) -> Iterator[subprocess.Popen[bytes]]:
+    """Run ``jobs serve`` on a unix socket, in a process of its own."""
     script = "import argparse, sys; from genii.cli import jobs_serve; p = argparse.ArgumentParser();"
     script += "jobs_serve.configure(p); sys.exit(jobs_serve.run(p.parse_args()))"
-    socket_path = tmp_path / "jobs.sock"
-    words = ["-L", f"unix:{socket_path}", "--journal", str(tmp_path / "journal"), "--http", "127.0.0.1:0"]
-    process = subprocess.Popen([sys.executable, "-c", script, *words], stderr=subprocess.PIPE)
+    process = subprocess.Popen(
+        [sys.executable, "-c", script, "-L", f"unix:{socket_path}", *words], stderr=subprocess.PIPE
+    )
     try:
         deadline = time.monotonic() + 30
         while not socket_path.exists():
             assert process.poll() is None
             assert time.monotonic() < deadline
             time.sleep(0.01)
-        assert os.stat(socket_path).st_mode & 0o777 == 0o600
-        assert run(jobs, "submit", "-s", f"unix:{socket_path}", "-b", "f", "x") == 0
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(20) == 0
-        assert not socket_path.exists()
+        yield process
     finally:
         process.kill()
         process.communicate()
+
+
+def test_the_server_runs_tells_and_ends(tmp_path: Path) -> None:
+    path = tmp_path / "jobs.sock"
+    with serving(path, "--journal", str(tmp_path / "journal"), "--http", "127.0.0.1:0") as process:
+        assert os.stat(path).st_mode & 0o777 == 0o600
+        assert run(jobs, "submit", "-s", f"unix:{path}", "-b", "f", "x") == 0
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(20) == 0
+        assert not path.exists()
+
+
+def fetch(socket_path: Path, target: str) -> tuple[str, str]:
+    """Return head and body of a page."""
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.settimeout(30)
+        connection.connect(str(socket_path))
+        connection.sendall(f"GET {target} HTTP/1.1\r\nHost: jobs\r\nConnection: close\r\n\r\n".encode())
+        with connection.makefile("rb") as answer:
+            head, _, body = answer.read().decode().partition("\r\n\r\n")
+    return head, body
+
+
+def test_status_and_metrics_are_served_over_http(tmp_path: Path) -> None:
+    path, page = tmp_path / "jobs.sock", tmp_path / "page.sock"
+    with serving(path, "--journal", str(tmp_path / "journal"), "--http", f"unix:{page}"):
+        assert run(jobs, "submit", "-s", f"unix:{path}", "-b", 'odd"name', "x") == 0
+        head, body = fetch(page, "/")
+        assert head.startswith("HTTP/1.1 200 ")
+        assert 'odd"name' in body
+        status = json.loads(fetch(page, "/status")[1])
+        assert (status["durable"], status["submitted"], status["queued"]) == (True, 1, 1)
+        assert status["by_function"] == [{"name": 'odd"name', "queued": 1, "waiting": 0, "running": 0, "workers": 0}]
+        head, body = fetch(page, "/metrics")
+        assert "text/plain; version=0.0.4" in head
+        assert "# TYPE genii_jobs_submitted_total counter\ngenii_jobs_submitted_total 1\n" in body
+        assert 'genii_jobs_function_queued{function="odd\\"name"} 1\n' in body
+        assert "genii_jobs_journal_failing 0\n" in body
+        assert fetch(page, "/other")[0].startswith("HTTP/1.1 404 ")
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import pytest
 from genii.errors import NotAllowed
 from genii.gearman.broker import Broker, Settings
 from genii.gearman.jobs import Peer
-from genii.gearman.journal import Journal
+from genii.gearman.journal import SEGMENT_SIZE, Journal
 from genii.gearman.protocol import Kind, PacketReader, request
 
 if TYPE_CHECKING:
@@ -169,6 +169,29 @@ def test_jobs_that_outstay_the_others_are_written_anew(bench: Callable[..., Benc
     assert sum(path.stat().st_size for path in (tmp_path / "journal").glob("jobs.*")) < 1 << 26
     assert len(one.journal.segments) < 12
     assert bench(4000).payloads() == [b"the one that stays"]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_a_journal_of_the_real_size_is_thinned_out(tmp_path: Path) -> None:
+    directory = tmp_path / "journal"
+    one = Bench(directory, SEGMENT_SIZE)
+    for number in range(3):
+        one.send(Kind.SUBMIT_JOB_LOW_BG, b"f", b"", b"stays %d" % number)
+    one.sync()
+    payload = b"x" * (8 << 20)
+    for _ in range(60):  # 480 MiB
+        one.submit(payload)
+        one.sync()
+        one.answers()
+        assert one.finish_one() == payload
+        one.sync()
+    one.journal.close()
+    assert sum(path.stat().st_size for path in directory.glob("jobs.*")) < 6 * SEGMENT_SIZE
+    again = Bench(directory, SEGMENT_SIZE)
+    assert again.journal.notes == []
+    assert again.payloads() == [b"stays 0", b"stays 1", b"stays 2"]
+    again.journal.close()
 
 
 def test_a_torn_last_write_is_left_out_and_told(tmp_path: Path) -> None:

@@ -376,7 +376,7 @@ def test_environment_and_limits_are_set(programs: Programs) -> None:
 def test_drops_user_and_groups_but_makes_files_before(programs: Programs, tmp_path: Path) -> None:
     code = """
     os.setgroups([0, 4])
-    d = genii.daemonize(wait=True, user='nobody', pid_file='pid', stdout='log'); d.ready(tell())
+    d = genii.daemonize(wait=True, name='other', user='nobody', pid_file='pid', stdout='log'); d.ready(tell())
     """
     os.chmod(tmp_path, 0o755)
     facts = programs.facts(code)

@@ -411,7 +411,9 @@ class Control:
                 command, surroundings, expectation, pid_file=self._file, monitor=monitor, respawn=self.respawn
             )
         surroundings.check()
-        outcome = fork_daemon(surroundings, expectation, pid_file=self._file, monitor=monitor, respawn=self.respawn)
+        outcome = fork_daemon(
+            surroundings, expectation, pid_file=self._file, monitor=monitor, respawn=self.respawn, name=self.name
+        )
         if isinstance(outcome, Daemon):
             self._call(outcome, awaited=expectation.awaited)
         return outcome
@@ -420,7 +422,7 @@ class Control:
         """Run the callable as the daemon that this process now is."""
         self._daemon = daemon
         assert callable(self.program)
-        daemon.settle(self.name)
+        daemon.settle()
         with daemon:
             if not awaited:
                 daemon.ready()

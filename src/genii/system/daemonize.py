@@ -48,11 +48,9 @@ class Daemon:
         if self.pid_file is not None:
             self.pid_file.remove()
 
-    def settle(self, name: str = "") -> None:
-        """Do what a Python program needs as a daemon: streams, a name for ps(1), the pid file removed at its end."""
+    def settle(self) -> None:
+        """Do what a Python program needs as a daemon: streams, the pid file removed at its end."""
         _open_missing_streams()
-        if name:
-            set_process_name(name)
         self._remove_pid_file_at_exit()
 
     def _remove_pid_file_at_exit(self) -> None:
@@ -159,12 +157,12 @@ def daemonize(
         file = PidFile(pid_file)
     # Output that goes nowhere is read for the ready line, so somebody has to go on reading it.
     monitor = bool(ready_line) and surroundings.discards_output
-    outcome = fork_daemon(surroundings, expectation, pid_file=file, double_fork=double_fork, monitor=monitor)
+    outcome = fork_daemon(surroundings, expectation, pid_file=file, double_fork=double_fork, monitor=monitor, name=name)
     if isinstance(outcome, Report):
         outcome.print()
         # The exit handlers of the caller's program are the daemon's now.
         os._exit(outcome.code)
-    outcome.settle(name)
+    outcome.settle()
     if expectation.awaited:
         _report_exceptions(outcome)
     else:
@@ -207,16 +205,17 @@ def fork_daemon(
     double_fork: bool = True,
     monitor: bool = False,
     respawn: bool = False,
+    name: str = "",
 ) -> Daemon | Report:
     """Fork a daemon; returns its ``Daemon`` there and, when it is ready or has failed, a ``Report`` here.
 
     ``monitor`` keeps the process between the two as long as the daemon lives: it removes the pid file, reads output
     that has nowhere to go (so that the parent can show it), and with ``respawn`` starts the daemon again
     (``fork_daemon`` then returns once more, in the next daemon; the pid file names the monitor, which passes signals
-    on).
+    on). ``name`` is what ps(1) shows for the daemon.
     """
     if os.getpid() == 1:
-        return _stay(surroundings, pid_file)
+        return _stay(surroundings, pid_file, name)
     # Before the fork: what a child imports costs a multiple, because each page it touches is copied first.
     from genii.system.watcher import Watcher
 
@@ -244,6 +243,8 @@ def fork_daemon(
             pid_file = None
         if pid_file is not None:
             pid_file.write()  # while we still have the privileges
+        if name:
+            set_process_name(name)  # who changed his user may not write to his own /proc any more
         surroundings.apply(capture=channels.capture_writer, keep=(channels.daemon_writer, role.lock_descriptor))
     except BaseException as error:
         send(channels.daemon_writer, f"failed {exit_code(error)}", describe_error(error))
@@ -251,11 +252,13 @@ def fork_daemon(
     return Daemon(channels.daemon_writer, pid_file)
 
 
-def _stay(surroundings: Surroundings, pid_file: PidFile | None) -> Daemon:
+def _stay(surroundings: Surroundings, pid_file: PidFile | None, name: str) -> Daemon:
     """Do without forks: PID 1 is what its container lives by."""
     if pid_file is not None:
         pid_file.acquire()
         pid_file.write()
+    if name:
+        set_process_name(name)
     surroundings.keep_output()  # it is the container's log
     surroundings.apply(keep=() if pid_file is None else (pid_file.fileno(),))
     return Daemon(-1, pid_file)
