@@ -288,3 +288,16 @@ def test_a_socket_in_use_is_an_error_and_a_stale_one_is_not(daemon: Daemon) -> N
     assert done.returncode != 0
     assert "Another program is already listening" in done.stderr
     assert daemon.state("cat") == "RUNNING"
+
+
+def test_takes_programs_over_after_a_kill(daemon: Daemon) -> None:
+    """Both output that is captured and standard input go on working with the next supervisor."""
+    text = CAT + "stdout_capture_maxbytes = 1KB\n"
+    daemon.start(text)
+    pid = daemon.call("getProcessInfo", "cat")["pid"]
+    os.kill(daemon.pid, signal.SIGKILL)
+    daemon.wait()
+    daemon.start(text)
+    assert daemon.call("getProcessInfo", "cat")["pid"] == pid
+    assert daemon.call("sendProcessStdin", "cat", "still here\n") is True
+    daemon.eventually(lambda: daemon.call("readProcessStdoutLog", "cat", 0, 0) == "still here\n")

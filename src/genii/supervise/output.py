@@ -176,6 +176,8 @@ class Output:
         self._streams[key] = (descriptor, name, log)
         self._send(("stream", key, name, log), reading)
         os.close(reading)
+        if key in self._expecting:
+            self._send(("expect", key, True))
 
     def has(self, key: str) -> bool:
         """Say whether a stream is open."""
