@@ -76,6 +76,16 @@ def test_follows_when_somebody_removes_or_truncates_the_file(log: LogFile) -> No
     assert log.written == 6
 
 
+def test_clearing_empties_the_same_file_so_that_a_reader_never_misses_it(log: LogFile) -> None:
+    append(log, b"a" * 99 + b"\n" + b"b\n")
+    before = os.stat(log.path).st_ino
+    log.clear(0.0)
+    assert (read(log), os.stat(log.path).st_ino) == (b"", before)
+    assert not os.path.exists(log.path + ".1")
+    append(log, b"c\n")
+    assert read(log) == b"c\n"
+
+
 def test_rotates_by_time(tmp_path: Path) -> None:
     log = LogFile(str(tmp_path / "a.log"), 0, 2, 86400.0, compress=False)
     append(log, b"yesterday\n", now=0.0)

@@ -186,13 +186,15 @@ class LogFile:
             self._fail(error, now)
 
     def clear(self, now: float) -> None:
-        """Throw away the file and its backups."""
-        for number in range(self.backups + 1):
-            name = f"{self.path}.{number}" if number else self.path
-            _remove(name)
-            _remove(name + ".gz")
-        self.close()
+        """Throw away what the file holds, and its backups; the file itself is never absent for those who read it."""
+        for number in range(1, self.backups + 1):
+            _remove(f"{self.path}.{number}")
+            _remove(f"{self.path}.{number}.gz")
         self._look(now)
+        if self._descriptor >= 0 and self._regular:
+            os.ftruncate(self._descriptor, 0)
+            self.written = 0
+            self.at_line_start = True
 
     def close(self) -> None:
         """Close the file; the next append opens it again."""
