@@ -1,0 +1,1 @@
+"""The fleet: hosts and groups, ways to reach them, and commands, tasks and files for many at once."""
