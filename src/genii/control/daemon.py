@@ -96,7 +96,7 @@ class _Daemon:
             raise UnknownProgram(f"--exit-on-fatal: there is no program {min(unknown)!r}")
         if self._options.exit_on_fatal:
             supervisor.subscribe(self._watch_fatal)
-        server = ControlServer(supervisor)
+        server = ControlServer(supervisor, self._options.front)
         try:
             # First what may fail, while the programs of a dead supervisor are still left alone.
             await server.open(os.path.join(self._settings.state_dir, "genii.sock"))

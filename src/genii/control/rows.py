@@ -104,3 +104,4 @@ class LogRow(TypedDict):
     name: str
     stream: str
     lines: list[str]
+    skipped: int

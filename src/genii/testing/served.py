@@ -33,7 +33,8 @@ class ServedTarget:
     The target lives in the other thread: look at it and change it by ``do``.
     """
 
-    def __init__(self, settings: Settings, path: str) -> None:
+    def __init__(self, settings: Settings, path: str, front: str = "") -> None:
+        self._front = front
         self._settings = settings
         self._path = path
         self._loop: asyncio.AbstractEventLoop
@@ -47,7 +48,7 @@ class ServedTarget:
         self._loop = asyncio.get_running_loop()
         self._done = asyncio.Event()
         self.target = MemoryTarget(self._settings)
-        server = ControlServer(self.target)
+        server = ControlServer(self.target, self._front)
         await server.open(self._path)
         if self._settings.http != type(self._settings.http)():
             sockets = listen_tcp("127.0.0.1", 0)
