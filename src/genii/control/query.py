@@ -70,7 +70,7 @@ class Events(msgspec.Struct, frozen=True):
     events: list[Event]
 
 
-class LogLines(msgspec.Struct, frozen=True):
+class LogLines(msgspec.Struct, frozen=True, omit_defaults=True):
     """Some lines of one log, in order."""
 
     name: str

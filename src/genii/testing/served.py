@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING, TypeVar
+
+from msgspec.structs import replace
 
 from genii.control.client import Client
 from genii.control.server import ControlServer
@@ -35,7 +38,7 @@ class ServedTarget:
 
     def __init__(self, settings: Settings, path: str, front: str = "") -> None:
         self._front = front
-        self._settings = settings
+        self._settings = replace(settings, state_dir=os.path.dirname(path))
         self._path = path
         self._loop: asyncio.AbstractEventLoop
         self._started = threading.Event()

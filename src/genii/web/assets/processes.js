@@ -30,6 +30,8 @@ export function processes(main) {
   const made = new Map(); // name -> row element, of those in view
   let items = [];
   let pending = false;
+  let range = "";
+  let columns = 0; // those that are shown: narrow pages leave some out
 
   const chips = h("div.bar", {role: "group", "aria-label": "Filter by state"});
   const filter = h("input.filter", {type: "search", placeholder: "Filter  /", "aria-label": "Filter by name, program or reason",
@@ -42,7 +44,7 @@ export function processes(main) {
   const nothing = h("div.empty", {hidden: true});
   replace(main, h("h1.hidden-text", "Processes"), h("div.bar", chips, h("div.grow"), filter), bulk, scroll, nothing);
   scroll.addEventListener("scroll", soon, {passive: true});
-  const resize = new ResizeObserver(soon);
+  const resize = new ResizeObserver(() => { columns = 0; range = ""; soon(); });
   resize.observe(scroll);
 
   function drawHead() {
@@ -148,8 +150,8 @@ export function processes(main) {
     requestAnimationFrame(() => { pending = false; draw(); });
   }
 
-  let range = "";
   function draw() {
+    columns ||= [...head.children].filter((cell) => getComputedStyle(cell).display !== "none").length;
     const first = Math.max(0, Math.floor(scroll.scrollTop / ROW) - MARGIN);
     const last = Math.min(items.length, Math.ceil((scroll.scrollTop + scroll.clientHeight) / ROW) + MARGIN);
     const focused = document.activeElement?.closest?.("tr")?.dataset.key;
@@ -178,19 +180,21 @@ export function processes(main) {
   }
 
   function gap(rows) {
-    return rows > 0 ? h("tr.gap", {"aria-hidden": "true"}, h("td", {colspan: COLUMNS.length, style: {height: `${rows * ROW}px`}})) : null;
+    return rows > 0 ? h("tr.gap", {"aria-hidden": "true"}, h("td", {colspan: columns, style: {height: `${rows * ROW}px`}})) : null;
   }
 
   function groupRow({group}) {
     const state = h("span.mut");
     const toggle = h("button.plain.icon", {onclick: () => fold(group)});
     const names = () => [...store.rows.values()].filter((row) => groupOf(row) === group).map((row) => row.name);
+    const title = h("td", clean(group), " ", state);
     const tr = h("tr.group", {tabindex: "-1", "data-key": `group ${group}`}, h("td.c-mark", toggle),
-      h("td", {colspan: COLUMNS.length - 2}, clean(group), " ", state),
+      title,
       h("td.c-act", h("div.acts",
         button("▶", `Start all of ${group}`, () => act("start", names())), button("■", `Stop all of ${group}`, () => act("stop", names())),
         button("↻", `Restart all of ${group}`, () => act("restart", names())))));
     return {tr, update({total}) {
+      title.colSpan = Math.max(1, columns > 5 ? columns - 2 : columns);
       text(state, `${total.running}/${total.all} running`);
       text(toggle, folded.has(group) ? "▸" : "▾");
       toggle.setAttribute("aria-expanded", String(!folded.has(group)));
@@ -206,7 +210,7 @@ export function processes(main) {
   function processRow({name}) {
     const mark = h("input", {type: "checkbox", "aria-label": `Select ${clean(name)}`, onchange: () => select(name, mark.checked)});
     const link = h("a", {href: `#/program/${encodeURIComponent(name)}`}, clean(name));
-    const trigger = h("span.mut");
+    const trigger = h("span.tag");
     const glyph = h("span", {"aria-hidden": "true"});
     const word = h("span");
     const state = h("span.state", glyph, word);
@@ -234,10 +238,11 @@ export function processes(main) {
       const curve = store.curves.get(row.name);
       cpuLine.draw(row.pid && curve ? curve.cpu : [], 5);
       memLine.draw(row.pid && curve ? curve.memory : [], 1);
-      const words = clean(why(row, now)) || next(row, now);
+      const words = clean(why(row, now));
       text(reason, words);
       reason.title = words;
-      text(trigger, row.trigger ? "⏱" : "");
+      text(trigger, row.trigger.split(" ", 1)[0]);
+      trigger.hidden = !row.trigger;
       trigger.title = row.trigger;
       const running = Boolean(row.pid) || row.state === "BACKOFF";
       toggle.dataset.action = running ? "stop" : "start";
@@ -247,10 +252,6 @@ export function processes(main) {
       mark.checked = selected.has(row.name);
       tr.classList.toggle("selected", mark.checked);
     }};
-  }
-
-  function next(row, now) {
-    return row.next_run > now ? `next run in ${duration(row.next_run - now)}` : clean(row.trigger);
   }
 
   function button(sign, label, run) {

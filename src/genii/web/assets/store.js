@@ -1,6 +1,7 @@
 // What is known of all processes, kept up to date by one stream; pages listen to its changes.
 
 import {ask, Problem, stream} from "./api.js";
+import {duration} from "./format.js";
 
 const STALE = 25_000; // the stream says something at least every ten seconds
 const POINTS = 60;
@@ -194,6 +195,7 @@ export function why(row, now) {
   if (row.reason) parts.push(row.reason);
   if (row.healthy === false) parts.push("its health check fails");
   if (row.next_attempt > now) parts.push(`next attempt in ${Math.ceil(row.next_attempt - now)} s`);
+  if (row.next_run > now) parts.push(`next run in ${duration(row.next_run - now)}`);
   if (row.busy) parts.push("busy");
   if (row.adopted) parts.push("adopted");
   if (row.note) parts.push(row.note);
