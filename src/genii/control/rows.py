@@ -66,6 +66,7 @@ class SupervisorRow(TypedDict):
     keeper_pid: int
     programs: int
     processes: int
+    upgrades: int
 
 
 class ResultRow(TypedDict):

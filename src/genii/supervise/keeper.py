@@ -15,6 +15,8 @@ the first byte. From the supervisor::
     ("drop", key)                    read what is there, then forget the stream
     ("expect", key, yes)             tell the supervisor of the data of a stream too
     ("rotate", key) ("clear", key) ("reopen",)
+    ("held", key, bytes)             what an earlier keeper had read of a stream and not written
+    ("leave",)                       another keeper takes over: answered by ("left", {key: unwritten bytes}), then end
     ("sync", token)                  answered by ("synced", token) when all that was written before is in the logs
     ("quit",)                        write what is there and end
 
@@ -57,6 +59,8 @@ _BLOCK = 128 << 10
 """Bytes moved at once: more would fall out of the processor's cache between reading and writing."""
 _LARGE_PIPE = 1 << 20
 _MSG_CMSG_CLOEXEC = 0x40000000
+_MARSHAL = 4
+"""The version of the format that all Pythons read: the other side may be executed by another one after an upgrade."""
 _SMALL_PIPE = 65536
 _OWN_OUTPUT = {"-": 1, "-2": 2, "/dev/stdout": 1, "/dev/stderr": 2}
 """Paths that mean genii's own output: written without ever blocking on whoever reads it."""
@@ -72,7 +76,7 @@ _FULL = 16 << 10
 
 def encode(message: tuple[Any, ...]) -> bytes:
     """Return the bytes of a message."""
-    body = marshal.dumps(message)
+    body = marshal.dumps(message, _MARSHAL)
     return len(body).to_bytes(4, "big") + body
 
 
@@ -234,6 +238,9 @@ class Keeper:
         console = stream.plain or self._console
         if console:
             console.show(stream.key, stream.name, chunk, length)
+        self._log(stream, chunk, length)
+
+    def _log(self, stream: _Stream, chunk: Chunk, length: int) -> None:
         log = stream.log
         if log is None:
             return
@@ -377,6 +384,21 @@ class Keeper:
     def _on_reopen(self) -> None:
         for log in self._logs.values():
             log.close()
+
+    def _on_held(self, key: str, data: bytes) -> None:
+        if key in self._streams:
+            self._log(self._streams[key], bytearray(data), len(data))
+
+    def _on_leave(self) -> None:
+        """Give back what is not written and end; what compresses goes on, and who comes next knows it by its name."""
+        held = {next(iter(self._users[log.path])): log.take_backlog() for log in self._failing}
+        for stream in self._streams.values():
+            if stream.held:
+                held[stream.key] = held.get(stream.key, b"") + bytes(stream.held)
+        for log in self._logs.values():
+            log.close()
+        self._tell(("left", held))
+        self._ended = True
 
     def _on_sync(self, token: int) -> None:
         self._drain_all()

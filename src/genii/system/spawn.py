@@ -107,6 +107,10 @@ class Spawner:
         """The limit on open files that programs inherit: ours as it was at the start."""
         return self._files
 
+    def pass_on(self, files: tuple[int, int]) -> None:
+        """Let programs inherit this limit on open files instead of ours, which we have raised for ourselves before."""
+        self._files = files
+
     def spawn(self, command: Command) -> int:
         """Start a process in a session of its own; return its pid.
 
