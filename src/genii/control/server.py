@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
+import time
 from typing import TYPE_CHECKING
 
 from genii.control.access import check_exposure
@@ -15,16 +17,21 @@ from genii.events.wire import Limits
 from genii.system.listen import listen, listen_unix
 
 if TYPE_CHECKING:
-    import socket
     import ssl
+    from collections.abc import Iterable
 
     from genii.control.target import Target
     from genii.supervise.model import Http
+    from genii.supervise.report import Event
 
 __all__ = ["ControlServer", "check_exposure"]
 
 _LIMITS = Limits(connections=512)
 """For each of the two: strangers at the TCP port can't use up the places of the command line."""
+
+
+_LOOK = 0.02
+"""Seconds between two looks at answers under way."""
 
 
 class ControlServer:
@@ -36,6 +43,7 @@ class ControlServer:
         self._unix = Server(guard_unix(self._api.handler), limits=_LIMITS, failure=error_response)
         self._tcp: Server | None = None
         self._path = ""
+        self._released: dict[str, list[socket.socket]] = {}
 
     async def open(self, path: str) -> None:
         """Listen at the unix socket ``path``, and at the TCP address of ``[http]``.
@@ -54,6 +62,48 @@ class ControlServer:
         if settings.http.listen:
             await self.open_tcp(listen(settings.http.listen))
 
+    async def serve(self, path: str, listeners: dict[str, list[int]], events: Iterable[Event]) -> None:
+        """Serve on sockets that listened before this program was executed, see ``listeners``; ``events`` are past."""
+        self._path = path
+        self._api.history.recall(events)
+        await self._unix.listen(_sockets(listeners["unix"]))
+        if listeners.get("tcp"):
+            await self.open_tcp(_sockets(listeners["tcp"]))
+
+    @property
+    def rests(self) -> bool:
+        """Say whether nothing that was asked for is half done."""
+        return self._api.rests
+
+    def history(self) -> list[Event]:
+        """Return the last events."""
+        return self._api.history.recent()
+
+    async def finish_answers(self, patience: float) -> None:
+        """Wait until no answer is under way but those that have no end."""
+        end = time.monotonic() + patience
+        while any(server.answers for server in self._servers()) and time.monotonic() < end:  # noqa: ASYNC110 -- seldom
+            await asyncio.sleep(_LOOK)
+
+    async def release(self, grace: float) -> None:
+        """Serve no more for now: who connects has to wait for ``resume``, here or in another program."""
+        sockets = await asyncio.gather(*(server.release(grace) for server in self._servers()))
+        self._released = dict(zip(("unix", "tcp"), sockets, strict=False))
+
+    def listeners(self) -> dict[str, list[int]]:
+        """Return the descriptors of the released sockets, by ``unix`` and ``tcp``."""
+        return {kind: [one.fileno() for one in sockets] for kind, sockets in self._released.items()}
+
+    async def resume(self) -> None:
+        """Serve again after ``release``."""
+        released, self._released = self._released, {}
+        await self._unix.listen(released["unix"])
+        if self._tcp is not None:
+            await self._tcp.listen(released["tcp"], tls=_tls(self._target.settings.http))
+
+    def _servers(self) -> list[Server]:
+        return [self._unix] if self._tcp is None else [self._unix, self._tcp]
+
     async def open_tcp(self, sockets: list[socket.socket]) -> None:
         """Serve on TCP sockets that listen already, by the rules of ``[http]``."""
         http = self._target.settings.http
@@ -62,11 +112,14 @@ class ControlServer:
 
     async def close(self, grace: float = 2.0) -> None:
         """Let running requests finish for ``grace`` seconds, then end; the unix socket is removed."""
-        servers = [self._unix] if self._tcp is None else [self._unix, self._tcp]
         if self._path:
             _remove(self._path)
-        await asyncio.gather(*(server.close(grace) for server in servers))
+        await asyncio.gather(*(server.close(grace) for server in self._servers()))
         await self._api.close()
+
+
+def _sockets(descriptors: Iterable[int]) -> list[socket.socket]:
+    return [socket.socket(fileno=descriptor) for descriptor in descriptors]
 
 
 def _tls(http: Http) -> ssl.SSLContext | None:

@@ -66,6 +66,8 @@ class Server:
         self.limits = limits or Limits()
         self.failure = failure or _plain_failure
         self.closing = False
+        self.releasing = False
+        """Whether it closes only for a while."""
         self.accepted = self.requests = self.failures = self.refused = 0
         self.open: dict[_Connection, None] = {}
         """The connections, oldest first."""
@@ -96,6 +98,23 @@ class Server:
                 await asyncio.wait_for(self._emptied.wait(), grace)
         tasks = [connection.cut() for connection in list(self.open)]
         await asyncio.gather(*(task for task in tasks if task is not None), return_exceptions=True)
+
+    @property
+    def answers(self) -> int:
+        """The number of answers under way that come to an end by themselves."""
+        return sum(connection.answers for connection in self.open)
+
+    async def release(self, grace: float) -> list[socket.socket]:
+        """Close, but return copies of the listening sockets, where clients wait until somebody serves them again.
+
+        Connections that have not asked anything yet are given ``grace`` seconds as well: they just came.
+        """
+        sockets = [listening.dup() for listener in self._listeners for listening in listener.sockets]
+        self.releasing = True
+        await self.close(grace)
+        self.closing = self.releasing = False
+        self._emptied = None
+        return sockets
 
     def statistics(self) -> Statistics:
         """Return the counters."""
@@ -228,6 +247,11 @@ class _Connection(asyncio.Protocol):
         """Say whether nobody waits for an answer here, so that the place may go to somebody else."""
         return self._task is None and self._writable is None and not self._ended
 
+    @property
+    def answers(self) -> bool:
+        """Say whether an answer is under way that is not an endless stream."""
+        return self._task is not None and not self._endless
+
     def leave(self) -> None:
         """Make room for another; a client that has begun to ask is told why."""
         if self._reader.phase is Phase.IDLE:
@@ -240,7 +264,7 @@ class _Connection(asyncio.Protocol):
         """End when the request in hand is answered; at once when there is none, or it is an endless stream."""
         if self._endless and self._task is not None:
             self._task.cancel()
-        elif self.yields:
+        elif self.yields and not (self._server.releasing and self._progress is Phase.HEAD):
             self._transport.close()
 
     def cut(self) -> asyncio.Task[None] | None:

@@ -1,8 +1,9 @@
 """What a supervisor hands over to the version that takes its place in the same process. No I/O.
 
-It is JSON: ``{"format": N, "version": …, "state": {…}}``. A key that a version does not know is left out
-when it reads, one that it misses has its default, so most changes need no new format; one that changes what a key means
-gets the next number, and its version still reads and writes the number before. The newest that both know is used.
+It is JSON: an envelope that all versions understand, and in it the state in a numbered format. A key that a version
+does not know is left out when it reads, one that it misses has its default, so most changes need no new format; one
+that changes what a key means gets the next number, and its version still reads and writes the number before. The newest
+format that both know is used.
 Descriptors are numbers: executing a program anew keeps those that are inheritable.
 """
 
@@ -19,7 +20,20 @@ from genii.supervise.report import Event  # noqa: TC001 -- as above
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
-__all__ = ["FORMATS", "Handover", "HandoverError", "Listener", "Origin", "Slot", "Stream", "agree", "decode", "encode"]
+__all__ = [
+    "FORMATS",
+    "Envelope",
+    "Handover",
+    "HandoverError",
+    "Listener",
+    "Origin",
+    "Slot",
+    "Stream",
+    "agree",
+    "decode",
+    "encode",
+    "open_envelope",
+]
 
 FORMATS = (1,)
 """The formats that this version reads and writes, the oldest first."""
@@ -94,16 +108,12 @@ class Handover(_Record, kw_only=True, omit_defaults=True):
     """All that makes a supervisor what it is."""
 
     settings: Settings
-    origin: Origin
-    """Of the version that hands over: where to go back to."""
-    words: str
-    """The options of the supervisor, as it was started with."""
-    pid_file: int
-    keeper: int
+    pid_file: int = -1
+    keeper: int = -1
     """The link to the keeper."""
-    keeper_pid: int
-    keeper_listener: int
-    notify: int
+    keeper_pid: int = 0
+    keeper_listener: int = -1
+    notify: int = -1
     guard: int = -1
     """The socket whose name says that this supervisor runs."""
     streams: list[Stream] = []
@@ -135,24 +145,31 @@ class Handover(_Record, kw_only=True, omit_defaults=True):
     history: list[Event] = []
     supervisord: dict[str, Any] = {}
     """What only supervisord's side knows."""
-    failure: str = ""
-    """Why the version that this was handed to could not use it; it hands it back."""
     silent_at: float = 0.0
     """Monotonic seconds at which the last answer was given."""
 
     def descriptors(self) -> Iterator[int]:
         """Yield all descriptors that are handed over."""
-        yield from (self.pid_file, self.keeper, self.notify)
-        yield from (number for number in (self.keeper_listener, self.guard) if number >= 0)
+        single = (self.pid_file, self.keeper, self.keeper_listener, self.notify, self.guard)
+        yield from (number for number in single if number >= 0)
         yield from (stream.descriptor for stream in self.streams)
         for group in (*self.listeners.values(), *(listener.descriptors for listener in self.sockets)):
             yield from group
 
 
-class _Envelope(_Record, kw_only=True, omit_defaults=True):
+class Envelope(_Record, kw_only=True, omit_defaults=True):
+    """What has to be understood of a state even where the state itself is not."""
+
     format: int
-    version: str = ""
-    state: msgspec.Raw = msgspec.Raw()
+    version: str
+    """Of the version that wrote it."""
+    origin: Origin
+    """Where that is found, to go back to."""
+    words: str
+    """The options of the supervisor."""
+    descriptors: list[int]
+    """All that the state needs."""
+    state: msgspec.Raw = msgspec.Raw(b"{}")
 
 
 def agree(theirs: Collection[int]) -> int:
@@ -160,16 +177,22 @@ def agree(theirs: Collection[int]) -> int:
     return max((number for number in FORMATS if number in theirs), default=0)
 
 
-def encode(handover: Handover, number: int, version: str) -> bytes:
-    """Return the bytes of a state in the format ``number``, written by ``version``.
+def encode(handover: Handover, envelope: Envelope) -> bytes:
+    """Return the bytes of a state, in the format of the envelope that it is put into."""
+    envelope.state = msgspec.Raw(msgspec.json.encode(handover))
+    return msgspec.json.encode(envelope)
+
+
+def open_envelope(data: bytes) -> Envelope:
+    """Read what is around a state.
 
     Raises:
-        HandoverError: that format is not known here.
+        HandoverError: it is damaged.
     """
-    if number not in FORMATS:
-        raise HandoverError(f"format {number} is not known to this version (it knows {_list()})")
-    state = msgspec.Raw(msgspec.json.encode(handover))
-    return msgspec.json.encode(_Envelope(format=number, version=version, state=state))
+    try:
+        return msgspec.json.decode(data, type=Envelope)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise HandoverError(f"the state that was handed over can't be read: {error}") from None
 
 
 def decode(data: bytes) -> Handover:
@@ -178,16 +201,13 @@ def decode(data: bytes) -> Handover:
     Raises:
         HandoverError: it is of a format that is not known here, or damaged.
     """
+    envelope = open_envelope(data)
+    if envelope.format not in FORMATS:
+        known = ", ".join(map(str, FORMATS))
+        raise HandoverError(
+            f"the state of genii {envelope.version} is of format {envelope.format}; this version reads {known}"
+        )
     try:
-        envelope = msgspec.json.decode(data, type=_Envelope)
-        if envelope.format not in FORMATS:
-            raise HandoverError(
-                f"the state of genii {envelope.version} is of format {envelope.format}; this version reads {_list()}"
-            )
         return msgspec.json.decode(envelope.state, type=Handover)
     except (msgspec.DecodeError, RecursionError) as error:
         raise HandoverError(f"the state that was handed over can't be read: {error}") from None
-
-
-def _list() -> str:
-    return ", ".join(map(str, FORMATS))

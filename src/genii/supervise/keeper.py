@@ -521,6 +521,7 @@ def main(descriptor: int) -> None:
     os.setsid()
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))  # a stream or two and a log for each process
+    _signal.pthread_sigmask(_signal.SIG_SETMASK, ())
     for number in (_signal.SIGINT, _signal.SIGTERM, _signal.SIGHUP, _signal.SIGPIPE):
         _signal.signal(number, _signal.SIG_IGN)
     Keeper(_socket.socket(fileno=descriptor)).run()

@@ -13,6 +13,7 @@ import os
 import time
 from typing import TYPE_CHECKING
 
+from genii.errors import NotAllowed
 from genii.supervise import adoption, describe
 from genii.supervise.actions import Actions
 from genii.supervise.deadlines import Deadlines
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Awaitable, Callable, Sequence
 
+    from genii.supervise.handover import Origin
     from genii.supervise.machine import Life
     from genii.supervise.record import Memory
     from genii.supervise.report import ActionResult, Difference, ProcessDetails, ProcessStatus
@@ -80,6 +82,9 @@ class Supervisor:
         """Of the last event."""
         self.upgrades = 0
         """How often this process was replaced by another version of itself."""
+        self.upgrade_failure = ""
+        self.upgrader: Callable[[Origin | None], Awaitable[str]] = _not_here
+        """Prepares an upgrade; set by whoever runs this process."""
         self._receivers: list[Callable[[Event], None]] = []
         self._state_dir = settings.state_dir
         poller = Poller(loop)
@@ -258,6 +263,7 @@ class Supervisor:
             programs=len(self.settings.programs),
             processes=len(self.slots),
             upgrades=self.upgrades,
+            upgrade_failure=self.upgrade_failure,
         )
 
     def statuses(self, names: Sequence[str] = ()) -> list[ProcessStatus]:
@@ -304,6 +310,10 @@ class Supervisor:
     async def update(self, *, dry_run: bool = False) -> Difference:
         """Read the configuration again and apply what changed."""
         return await Update(self).run(dry_run=dry_run)
+
+    async def upgrade(self, origin: Origin | None) -> str:
+        """Prepare the replacement of this process by another version of genii; return that version."""
+        return await self.upgrader(origin)
 
     def subscribe(self, receiver: Callable[[Event], None]) -> Callable[[], None]:
         """Call ``receiver`` with each event from now on; returns the function that ends it."""
@@ -368,6 +378,10 @@ class Supervisor:
         self.sockets.close()
         self.services.poller.close()
         os.close(self.services.null)
+
+
+async def _not_here(_origin: Origin | None) -> str:
+    raise NotAllowed("this supervisor is part of another program; it can't replace itself")
 
 
 def _chance() -> float:

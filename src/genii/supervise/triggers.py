@@ -258,6 +258,11 @@ class Triggers:
         for name in list(self._schedules):
             self._ask(name)
 
+    @property
+    def rests(self) -> bool:
+        """Say whether no restart for changed files is under way."""
+        return not self._restarts
+
     def close(self) -> None:
         """Start nothing any more."""
         for name in self._schedules:

@@ -7,6 +7,8 @@ import errno
 import inspect
 import logging
 import os
+import socket
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from genii.control.access import basic_credentials
@@ -21,7 +23,6 @@ from genii.supervisord.xmlrpc import BadCall, parse_call, render_fault, render_r
 from genii.system.listen import listen_tcp, listen_unix
 
 if TYPE_CHECKING:
-    import socket
     from collections.abc import Awaitable, Callable
 
     from genii.config.ini.declaration import HttpServer
@@ -48,6 +49,7 @@ class Front:
         self._dispatcher = dispatcher
         self._servers: list[Server] = []
         self._paths: list[tuple[str, int]] = []
+        self._released: list[list[socket.socket]] = []
         self._actions: set[asyncio.Task[Any]] = set()
 
     async def open(self) -> None:
@@ -63,12 +65,44 @@ class Front:
             self._servers.append(server)
             await server.listen(self._listen(config))
 
+    async def serve(self, listeners: dict[str, list[int]]) -> None:
+        """Serve on sockets that listened before this program was executed, see ``listeners``."""
+        for config in self._service.declaration.servers:
+            server = Server(_Guarded(config, self._answer), limits=_LIMITS, failure=_failure)
+            self._servers.append(server)
+            if config.path:
+                self._note_path(config.path)
+            await server.listen(socket.socket(fileno=number) for number in listeners.get(config.section, ()))
+
+    @property
+    def rests(self) -> bool:
+        """Say whether nothing that a client asked for is half done."""
+        return not self._actions
+
+    async def release(self, grace: float) -> None:
+        """Serve no more for now; who connects has to wait."""
+        self._released = await asyncio.gather(*(server.release(grace) for server in self._servers))
+
+    def listeners(self) -> dict[str, list[int]]:
+        """Return the descriptors of the released sockets, by the section that declares them."""
+        sections = [config.section for config in self._service.declaration.servers]
+        return {
+            section: [one.fileno() for one in sockets]
+            for section, sockets in zip(sections, self._released, strict=True)
+        }
+
+    async def resume(self) -> None:
+        """Serve again after ``release``."""
+        for server, sockets in zip(self._servers, self._released, strict=True):
+            await server.listen(sockets)
+        self._released = []
+
     def _listen(self, config: HttpServer) -> list[socket.socket]:
         try:
             if not config.path:
                 return listen_tcp(config.host, config.port)
             listener = listen_unix(config.path, mode=config.mode)
-            self._paths.append((config.path, os.stat(config.path).st_ino))
+            self._note_path(config.path)
             if config.uid >= 0:
                 os.chown(config.path, config.uid, config.gid)
             return [listener]
@@ -77,6 +111,11 @@ class Front:
             if error.errno == errno.EADDRINUSE:
                 raise NotAllowed(_TAKEN.format(where)) from None
             raise NotAllowed(f"[{config.section}] can't listen at {where}: {error.strerror}") from None
+
+    def _note_path(self, path: str) -> None:
+        """Remember which socket at a path is ours to remove."""
+        with suppress(FileNotFoundError):
+            self._paths.append((path, os.stat(path).st_ino))
 
     async def close(self) -> None:
         """Answer what was asked, then end; the unix sockets are removed."""

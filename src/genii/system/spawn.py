@@ -169,6 +169,10 @@ class Spawner:
         """Return the pids of children that are no programs."""
         return self.helpers | ({self._launcher.pid} if self._launcher.pid else set())
 
+    def end_launcher(self) -> None:
+        """End the launcher; one is started again when it is needed."""
+        self._launcher.close()
+
     def close(self) -> None:
         """End the launcher."""
         self._launcher.close()
