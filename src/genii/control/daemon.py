@@ -72,6 +72,10 @@ def _open_log(settings: Settings, options: Options) -> OwnLog | None:
     return own
 
 
+def _sockets(descriptors: list[int]) -> list[socket.socket]:
+    return [socket.socket(fileno=descriptor) for descriptor in descriptors]
+
+
 class _Daemon:
     """A supervisor with its signals and its API."""
 
@@ -169,13 +173,15 @@ class _Daemon:
         self._show()
         succession.begin(supervisor, handover)
         path = os.path.join(self._settings.state_dir, "genii.sock")
-        await self._server.serve(path, handover.listeners, handover.history)
+        released = {name: (_sockets(first), _sockets(second)) for name, (first, second) in handover.servers.items()}
+        await self._server.serve(path, released, handover.history)
         if self._supervisord:
-            await self._supervisord.serve(handover.listeners)
+            await self._supervisord.serve(released)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
         silent = 1000 * (time.monotonic() - handover.silent_at)
         if inheritance.failure:
             supervisor.upgrade_failure = inheritance.failure
+            supervisor.upgrades -= 1
             _log.error("not upgraded: %s; genii %s goes on", inheritance.failure, __version__)
         else:
             _log.warning("upgraded from %s to %s, silent for %.0f ms", inheritance.version, __version__, silent)

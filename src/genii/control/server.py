@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import socket
 import time
 from typing import TYPE_CHECKING
 
@@ -17,12 +16,15 @@ from genii.events.wire import Limits
 from genii.system.listen import listen, listen_unix
 
 if TYPE_CHECKING:
+    import socket
     import ssl
     from collections.abc import Iterable
 
     from genii.control.target import Target
     from genii.supervise.model import Http
     from genii.supervise.report import Event
+
+    Released = dict[str, tuple[list[socket.socket], list[socket.socket]]]
 
 __all__ = ["ControlServer", "check_exposure"]
 
@@ -43,7 +45,7 @@ class ControlServer:
         self._unix = Server(guard_unix(self._api.handler), limits=_LIMITS, failure=error_response)
         self._tcp: Server | None = None
         self._path = ""
-        self._released: dict[str, list[socket.socket]] = {}
+        self._released: Released = {}
 
     async def open(self, path: str) -> None:
         """Listen at the unix socket ``path``, and at the TCP address of ``[http]``.
@@ -62,13 +64,17 @@ class ControlServer:
         if settings.http.listen:
             await self.open_tcp(listen(settings.http.listen))
 
-    async def serve(self, path: str, listeners: dict[str, list[int]], events: Iterable[Event]) -> None:
-        """Serve on sockets that listened before this program was executed, see ``listeners``; ``events`` are past."""
+    async def serve(self, path: str, released: Released, events: Iterable[Event]) -> None:
+        """Serve on sockets that were served before this program was executed; ``events`` are past."""
         self._path = path
         self._api.history.recall(events)
-        await self._unix.listen(_sockets(listeners["unix"]))
-        if listeners.get("tcp"):
-            await self.open_tcp(_sockets(listeners["tcp"]))
+        listening, idle = released["unix"]
+        await self._unix.listen(listening)
+        await self._unix.adopt(idle)
+        if "tcp" in released:
+            await self.open_tcp(released["tcp"][0])
+            assert self._tcp is not None
+            await self._tcp.adopt(released["tcp"][1])
 
     @property
     def rests(self) -> bool:
@@ -90,16 +96,18 @@ class ControlServer:
         sockets = await asyncio.gather(*(server.release(grace) for server in self._servers()))
         self._released = dict(zip(("unix", "tcp"), sockets, strict=False))
 
-    def listeners(self) -> dict[str, list[int]]:
-        """Return the descriptors of the released sockets, by ``unix`` and ``tcp``."""
-        return {kind: [one.fileno() for one in sockets] for kind, sockets in self._released.items()}
+    @property
+    def released(self) -> Released:
+        """The released sockets, by ``unix`` and ``tcp``: those that listen, and connections."""
+        return self._released
 
     async def resume(self) -> None:
         """Serve again after ``release``."""
         released, self._released = self._released, {}
-        await self._unix.listen(released["unix"])
-        if self._tcp is not None:
-            await self._tcp.listen(released["tcp"], tls=_tls(self._target.settings.http))
+        for server, kind in zip(self._servers(), ("unix", "tcp"), strict=False):
+            tls = _tls(self._target.settings.http) if kind == "tcp" else None
+            await server.listen(released[kind][0], tls=tls)
+            await server.adopt(released[kind][1])
 
     def _servers(self) -> list[Server]:
         return [self._unix] if self._tcp is None else [self._unix, self._tcp]
@@ -116,10 +124,6 @@ class ControlServer:
             _remove(self._path)
         await asyncio.gather(*(server.close(grace) for server in self._servers()))
         await self._api.close()
-
-
-def _sockets(descriptors: Iterable[int]) -> list[socket.socket]:
-    return [socket.socket(fileno=descriptor) for descriptor in descriptors]
 
 
 def _tls(http: Http) -> ssl.SSLContext | None:

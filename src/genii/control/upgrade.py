@@ -184,12 +184,16 @@ class Upgrade:
         handover = Handover(settings=supervisor.settings)
         succession.collect(supervisor, handover)
         handover.pid_file = self._pid_file.fileno()
-        handover.listeners = self._control.listeners()
+        released = dict(self._control.released)
         handover.history = self._control.history()
         if self._supervisord:
-            handover.listeners.update(self._supervisord.listeners())
+            released.update(self._supervisord.released)
             handover.settings = msgspec.structs.replace(handover.settings, supervisord=self._supervisord.declaration())
             handover.supervisord = self._supervisord.memory()
+        handover.servers = {
+            name: ([one.fileno() for one in listening], [one.fileno() for one in idle])
+            for name, (listening, idle) in released.items()
+        }
         handover.upgrades = supervisor.upgrades + 1
         handover.silent_at = silent_at
         envelope = Envelope(

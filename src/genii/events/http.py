@@ -31,6 +31,8 @@ _log = logging.getLogger("genii.http")
 
 _LINGER = 2.0
 """Seconds to read and drop what a client still sends after the last answer, so that it gets to read it (no reset)."""
+_ROUNDS = 5
+"""Rounds of the event loop after which a connection that was accepted before is known to us."""
 _JOINED = 64 << 10
 """Bodies up to this many bytes are sent in one piece with their header."""
 
@@ -66,8 +68,6 @@ class Server:
         self.limits = limits or Limits()
         self.failure = failure or _plain_failure
         self.closing = False
-        self.releasing = False
-        """Whether it closes only for a while."""
         self.accepted = self.requests = self.failures = self.refused = 0
         self.open: dict[_Connection, None] = {}
         """The connections, oldest first."""
@@ -104,17 +104,30 @@ class Server:
         """The number of answers under way that come to an end by themselves."""
         return sum(connection.answers for connection in self.open)
 
-    async def release(self, grace: float) -> list[socket.socket]:
-        """Close, but return copies of the listening sockets, where clients wait until somebody serves them again.
+    async def release(self, grace: float) -> tuple[list[socket.socket], list[socket.socket]]:
+        """Close, but return copies of the listening sockets and of the connections that ask nothing just now.
 
-        Connections that have not asked anything yet are given ``grace`` seconds as well: they just came.
+        Clients do not notice that nobody is there until somebody serves them again, by ``listen`` and ``adopt``.
         """
-        sockets = [listening.dup() for listener in self._listeners for listening in listener.sockets]
-        self.releasing = True
+        listening = [one.dup() for listener in self._listeners for one in listener.sockets]
+        loop = asyncio.get_running_loop()
+        # Not closed at once: asyncio would drop what it has accepted and not yet told us of.
+        for one in [one for listener in self._listeners for one in listener.sockets]:
+            loop.remove_reader(one.fileno())
+        for _ in range(_ROUNDS):
+            await asyncio.sleep(0)
+        idle = [copy for connection in list(self.open) if (copy := connection.give_away())]
         await self.close(grace)
-        self.closing = self.releasing = False
+        self.closing = False
         self._emptied = None
-        return sockets
+        return listening, idle
+
+    async def adopt(self, connections: Iterable[socket.socket]) -> None:
+        """Serve connections that were accepted elsewhere; they are not encrypted."""
+        loop = asyncio.get_running_loop()
+        for connection in connections:
+            connection.setblocking(False)
+            await loop.connect_accepted_socket(lambda: _Connection(self, loop), connection)
 
     def statistics(self) -> Statistics:
         """Return the counters."""
@@ -264,8 +277,17 @@ class _Connection(asyncio.Protocol):
         """End when the request in hand is answered; at once when there is none, or it is an endless stream."""
         if self._endless and self._task is not None:
             self._task.cancel()
-        elif self.yields and not (self._server.releasing and self._progress is Phase.HEAD):
+        elif self.yields:
             self._transport.close()
+
+    def give_away(self) -> socket.socket | None:
+        """Return a copy of the connection and let go of it; None: it is not idle, or can't be served by another."""
+        idle = self.yields and self._reader.phase is Phase.IDLE and not self._gone
+        if not idle or self._transport.get_extra_info("sslcontext"):
+            return None
+        copy: socket.socket = self._transport.get_extra_info("socket").dup()
+        self._cut()
+        return copy
 
     def cut(self) -> asyncio.Task[None] | None:
         """End now; return the task to wait for."""

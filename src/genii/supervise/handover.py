@@ -98,10 +98,10 @@ class Stream(_Record, kw_only=True, omit_defaults=True):
 
 
 class Listener(_Record, kw_only=True, omit_defaults=True):
-    """Listening sockets by the address that they serve; for one of a program ``url`` is its own."""
+    """A listening socket of programs."""
 
     url: str
-    descriptors: list[int]
+    descriptor: int
 
 
 class Handover(_Record, kw_only=True, omit_defaults=True):
@@ -118,8 +118,8 @@ class Handover(_Record, kw_only=True, omit_defaults=True):
     """The socket whose name says that this supervisor runs."""
     streams: list[Stream] = []
     sockets: list[Listener] = []
-    listeners: dict[str, list[int]] = {}
-    """Those of the control API (``unix``, ``tcp``), and those of supervisord's servers by their section."""
+    servers: dict[str, tuple[list[int], list[int]]] = {}
+    """Listening sockets and connections of the control API (``unix``, ``tcp``) and of supervisord's sections."""
     files: tuple[int, int] = (0, 0)
     """The limit on open files that programs inherit."""
     slots: list[Slot] = []
@@ -153,8 +153,9 @@ class Handover(_Record, kw_only=True, omit_defaults=True):
         single = (self.pid_file, self.keeper, self.keeper_listener, self.notify, self.guard)
         yield from (number for number in single if number >= 0)
         yield from (stream.descriptor for stream in self.streams)
-        for group in (*self.listeners.values(), *(listener.descriptors for listener in self.sockets)):
-            yield from group
+        yield from (listener.descriptor for listener in self.sockets)
+        for listening, connections in self.servers.values():
+            yield from (*listening, *connections)
 
 
 class Envelope(_Record, kw_only=True, omit_defaults=True):

@@ -164,7 +164,8 @@ class Keeper:
             if len(ready) > 1:
                 self._obey()
             for descriptor, events in ready:
-                self._handle(descriptor, events, busy=hurry >= _HURRY)
+                if not self._ended:  # else what is in the pipes is for who comes after us
+                    self._handle(descriptor, events, busy=hurry >= _HURRY)
             self._tend()
             now = time.monotonic()
             hurry = hurry + 1 if now - woken < _AT_ONCE else 0
@@ -180,7 +181,7 @@ class Keeper:
 
     def _obey(self) -> None:
         """Carry out what the supervisor has said so far: it said it before a program that it started said anything."""
-        while self._link and self._orders.poll(0):
+        while self._link and not self._ended and self._orders.poll(0):
             self._serve(self._link)
 
     def _pause(self) -> float:

@@ -40,7 +40,7 @@ def collect(supervisor: Supervisor, handover: Handover) -> None:
         for key, descriptor, name, log in output.streams()
     ]
     handover.lost = dict(output.lost)
-    handover.sockets = [Listener(url=url, descriptors=[number]) for url, number in supervisor.sockets.bound()]
+    handover.sockets = [Listener(url=url, descriptor=number) for url, number in supervisor.sockets.bound()]
     handover.files = services.spawner.file_limit
     handover.slots = [_slot(process) for process in supervisor.slots]
     handover.starts, handover.stops = supervisor.ordering.wishes()
@@ -87,7 +87,7 @@ def restore(supervisor: Supervisor, handover: Handover) -> None:
         services.output.restore(stream.key, stream.name, log, stream.descriptor)
     services.output.lost.update(handover.lost)
     for listener in handover.sockets:
-        supervisor.sockets.restore(listener.url, listener.descriptors[0], supervisor.settings.programs.values())
+        supervisor.sockets.restore(listener.url, listener.descriptor, supervisor.settings.programs.values())
     supervisor.scales = dict(handover.scales)
     supervisor.wishes = dict(handover.wishes)
     for program in supervisor.settings.programs.values():

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from genii.supervise.model import Settings
     from genii.supervise.supervisor import Supervisor
+    from genii.supervisord.server import Released
 
 __all__ = ["Runtime"]
 
@@ -83,9 +84,10 @@ class Runtime:
         """Serve no more for now: who connects has to wait for ``resume``, here or in another program."""
         await self._front.release(grace)
 
-    def listeners(self) -> dict[str, list[int]]:
-        """Return the descriptors of the released sockets, by the section that declares them."""
-        return self._front.listeners()
+    @property
+    def released(self) -> Released:
+        """The released sockets, by the section that declares them: those that listen, and connections."""
+        return self._front.released
 
     async def resume(self) -> None:
         """Serve again after ``release``."""
@@ -103,9 +105,9 @@ class Runtime:
         """Go on with what another version knew."""
         self.service.restore(memory)
 
-    async def serve(self, listeners: dict[str, list[int]]) -> None:
-        """Serve on sockets that listened before this program was executed, see ``listeners``."""
-        await self._front.serve(listeners)
+    async def serve(self, released: Released) -> None:
+        """Serve on sockets that were served before this program was executed."""
+        await self._front.serve(released)
 
     def _write_pidfile(self) -> None:
         try:

@@ -7,7 +7,6 @@ import errno
 import inspect
 import logging
 import os
-import socket
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -23,12 +22,15 @@ from genii.supervisord.xmlrpc import BadCall, parse_call, render_fault, render_r
 from genii.system.listen import listen_tcp, listen_unix
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Awaitable, Callable
 
     from genii.config.ini.declaration import HttpServer
     from genii.events.message import Request
     from genii.supervisord.dispatch import Dispatcher
     from genii.supervisord.service import Service
+
+    Released = dict[str, tuple[list[socket.socket], list[socket.socket]]]
 
 __all__ = ["Front"]
 
@@ -49,7 +51,8 @@ class Front:
         self._dispatcher = dispatcher
         self._servers: list[Server] = []
         self._paths: list[tuple[str, int]] = []
-        self._released: list[list[socket.socket]] = []
+        self.released: Released = {}
+        """Sockets that are not served for now, by the section that declares them: those that listen, connections."""
         self._actions: set[asyncio.Task[Any]] = set()
 
     async def open(self) -> None:
@@ -65,14 +68,16 @@ class Front:
             self._servers.append(server)
             await server.listen(self._listen(config))
 
-    async def serve(self, listeners: dict[str, list[int]]) -> None:
-        """Serve on sockets that listened before this program was executed, see ``listeners``."""
+    async def serve(self, released: Released) -> None:
+        """Serve on sockets that were served before this program was executed."""
         for config in self._service.declaration.servers:
             server = Server(_Guarded(config, self._answer), limits=_LIMITS, failure=_failure)
             self._servers.append(server)
             if config.path:
                 self._note_path(config.path)
-            await server.listen(socket.socket(fileno=number) for number in listeners.get(config.section, ()))
+            listening, idle = released.get(config.section, ((), ()))
+            await server.listen(listening)
+            await server.adopt(idle)
 
     @property
     def rests(self) -> bool:
@@ -81,21 +86,16 @@ class Front:
 
     async def release(self, grace: float) -> None:
         """Serve no more for now; who connects has to wait."""
-        self._released = await asyncio.gather(*(server.release(grace) for server in self._servers))
-
-    def listeners(self) -> dict[str, list[int]]:
-        """Return the descriptors of the released sockets, by the section that declares them."""
+        sockets = await asyncio.gather(*(server.release(grace) for server in self._servers))
         sections = [config.section for config in self._service.declaration.servers]
-        return {
-            section: [one.fileno() for one in sockets]
-            for section, sockets in zip(sections, self._released, strict=True)
-        }
+        self.released = dict(zip(sections, sockets, strict=True))
 
     async def resume(self) -> None:
         """Serve again after ``release``."""
-        for server, sockets in zip(self._servers, self._released, strict=True):
-            await server.listen(sockets)
-        self._released = []
+        for server, (listening, idle) in zip(self._servers, self.released.values(), strict=True):
+            await server.listen(listening)
+            await server.adopt(idle)
+        self.released = {}
 
     def _listen(self, config: HttpServer) -> list[socket.socket]:
         try:
