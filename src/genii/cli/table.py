@@ -33,6 +33,7 @@ COMMANDS: dict[str, Command] = {
     "signal": Command("Steer", "send a signal to programs", "signal"),
     "scale": Command("Steer", "change how many processes a program has", "scale"),
     "update": Command("Steer", "read the configuration again and apply what changed", "update"),
+    "upgrade": Command("Steer", "replace the running supervisor by this version of genii; programs run on", "upgrade"),
     "run": Command("Hosts", "run a command on many hosts over SSH", "run"),
     "init": Command("Tools", "write a commented genii.toml for this folder", "init"),
     "check": Command("Tools", "check a configuration: file:line:col: what is wrong", "check"),

@@ -14,6 +14,7 @@ import os
 import time
 from typing import TYPE_CHECKING
 
+from genii.errors import NotAllowed
 from genii.supervise import adoption, describe
 from genii.supervise.actions import Actions
 from genii.supervise.deadlines import Deadlines
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Awaitable, Callable, Sequence
 
+    from genii.supervise.handover import Origin
     from genii.supervise.machine import Life
     from genii.supervise.record import Memory
     from genii.supervise.report import ActionResult, Difference, ProcessDetails, ProcessStatus
@@ -59,10 +61,13 @@ class Supervisor:
         load: Callable[[], Awaitable[Settings]],
         keeper: tuple[socket.socket, int],
         loop: asyncio.AbstractEventLoop,
+        *,
+        notify: int = -1,
     ) -> None:
         """Prepare everything and start nothing.
 
-        ``load`` reads the configuration anew, ``keeper`` is the link to the keeper and its pid.
+        ``load`` reads the configuration anew, ``keeper`` is the link to the keeper and its pid, ``notify`` the socket
+        for sd_notify if there is one already.
         """
         self.settings = settings
         self.load = load
@@ -74,12 +79,18 @@ class Supervisor:
         self._hurried = False
         self.first: list[Process] = []
         """What was started at the beginning."""
-        self._serial = 0
+        self.serial = 0
+        """Of the last event."""
+        self.upgrades = 0
+        """How often this process was replaced by another version of itself."""
+        self.upgrade_failure = ""
+        self.upgrader: Callable[[Origin | None], Awaitable[str]] = _not_here
+        """Prepares an upgrade; set by whoever runs this process."""
         self._receivers: list[Callable[[Event], None]] = []
         self._state_dir = settings.state_dir
         poller = Poller(loop)
-        self._notify = NotifySocket(os.path.join(settings.state_dir, "notify.sock"))
-        poller.add(self._notify.fileno(), self._read_notifications)
+        self.notify = NotifySocket(os.path.join(settings.state_dir, "notify.sock"), descriptor=notify)
+        poller.add(self.notify.fileno(), self._read_notifications)
         self.sockets = Sockets()
         self.services = Services(
             loop=loop,
@@ -90,7 +101,7 @@ class Supervisor:
             recorder=Recorder(os.path.join(settings.state_dir, "record"), boot_id(), __version__),
             environment=inherited(os.environ),
             state_dir=settings.state_dir,
-            notify_address=self._notify.address,
+            notify_address=self.notify.address,
             null=os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC),
             chance=_random.Random().random,
             changed=self._changed,
@@ -126,7 +137,7 @@ class Supervisor:
         self.services.output.listen(path, listen_unix(path))
         self.services.recorder.begin(self.memory)
         self.launch(self.first)
-        self.triggers.arm(memory.runs)
+        self.triggers.arm(memory.runs, memory.due)
 
     def _first(self, names: Sequence[str]) -> list[Process]:
         """Return what is to run from the start: what is declared so and was not stopped by hand, or what is named."""
@@ -146,7 +157,7 @@ class Supervisor:
     def _open_notify(self) -> None:
         """Let programs of other users reach the notification socket; each message is checked by its sender's pid."""
         if os.geteuid() == 0 and any(program.user for program in self.settings.programs.values()):
-            os.chmod(self._notify.address, 0o666)  # noqa: S103 -- as said above
+            os.chmod(self.notify.address, 0o666)  # noqa: S103 -- as said above
 
     def count(self, program: str) -> int:
         """Return how many processes a program is to have now."""
@@ -204,8 +215,8 @@ class Supervisor:
 
     def emit(self, kind: str, name: str = "", **data: str | float | bool | None) -> None:
         """Tell all who subscribed that something happened."""
-        self._serial += 1
-        event = Event(serial=self._serial, time=time.time(), kind=kind, name=name, data=data)
+        self.serial += 1
+        event = Event(serial=self.serial, time=time.time(), kind=kind, name=name, data=data)
         for receiver in list(self._receivers):
             try:
                 receiver(event)
@@ -213,7 +224,7 @@ class Supervisor:
                 _log.exception("a receiver of events")
 
     def _read_notifications(self) -> None:
-        for pid, fields in self._notify.messages():
+        for pid, fields in self.notify.messages():
             process = self._sender(pid)
             if process is not None:
                 self._notified(process, fields)
@@ -252,6 +263,8 @@ class Supervisor:
             keeper_pid=self.services.output.pid,
             programs=len(self.settings.programs),
             processes=len(self.slots),
+            upgrades=self.upgrades,
+            upgrade_failure=self.upgrade_failure,
         )
 
     def statuses(self, names: Sequence[str] = ()) -> list[ProcessStatus]:
@@ -299,6 +312,10 @@ class Supervisor:
         """Read the configuration again and apply what changed."""
         return await Update(self).run(dry_run=dry_run)
 
+    async def upgrade(self, origin: Origin | None) -> str:
+        """Prepare the replacement of this process by another version of genii; return that version."""
+        return await self.upgrader(origin)
+
     def subscribe(self, receiver: Callable[[Event], None]) -> Callable[[], None]:
         """Call ``receiver`` with each event from now on; returns the function that ends it."""
         self._receivers.append(receiver)
@@ -309,7 +326,7 @@ class Supervisor:
         return {
             "genii_spawns_total": self.services.spawns,
             "genii_exits_total": self.services.exits,
-            "genii_events_total": self._serial,
+            "genii_events_total": self.serial,
             "genii_output_lost_bytes_total": sum(self.services.output.lost.values()),
             "genii_started_time_seconds": self.started_at,
         }
@@ -355,10 +372,14 @@ class Supervisor:
         self.health.close()
         self.services.output.close()
         self.services.recorder.close(remove=not any(process.state.alive for process in self.slots))
-        self.services.poller.remove(self._notify.fileno())
-        self._notify.close()
+        self.services.poller.remove(self.notify.fileno())
+        self.notify.close()
         self.services.deadlines.close()
         self.services.spawner.close()
         self.sockets.close()
         self.services.poller.close()
         os.close(self.services.null)
+
+
+async def _not_here(_origin: Origin | None) -> str:
+    raise NotAllowed("this supervisor is part of another program; it can't replace itself")
