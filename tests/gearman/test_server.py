@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Self
 
 import pytest
 
-from genii.gearman.broker import Settings
 from genii.gearman.journal import Journal
 from genii.gearman.protocol import Kind, PacketReader, request
+from genii.gearman.settings import Settings
 from genii.testing.job_server import job_servers
 from genii.testing.transcript import Conversation, SocketServer
 

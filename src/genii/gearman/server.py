@@ -10,7 +10,7 @@ import socket
 import time
 from typing import TYPE_CHECKING
 
-from genii.gearman.broker import Broker, Settings
+from genii.gearman.broker import Broker
 from genii.gearman.jobs import Peer
 from genii.gearman.link import HIGH_WATER, Link
 from genii.gearman.reactor import Reactor
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from genii.gearman.journal import Journal
+    from genii.gearman.settings import Settings
 
 __all__ = ["JobServer"]
 
