@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from genii.gearman import commands
 from genii.gearman.job import Job, State
+from genii.gearman.jobs import MAX_FUNCTION
 from genii.gearman.protocol import HEADER, HIGH, LOW, MAX_UNIQUE, NORMAL, REQUEST, RESPONSE, Kind
 from genii.gearman.protocol import response as encode
 from genii.gearman.queues import Queues
@@ -33,23 +34,21 @@ __all__ = ["Broker"]
 
 MAX_LINE = 8192
 """The longest line of the text protocol, in bytes."""
-MAX_FUNCTION = 0xFFFF
-
 _NO_JOB = encode(Kind.NO_JOB)
-_NUMBERS = Struct(">III")
-"""A header with its magic as a number, which is read faster."""
-_UNPACK = _NUMBERS.unpack_from
-_REQUEST = int.from_bytes(REQUEST, "big")
+_UNPACK = Struct(">QI").unpack_from
+"""A header as two numbers: its magic and type together, which take one look-up, and the size."""
+_REQUEST = int.from_bytes(REQUEST, "big") << 32
 _SUBMITS = {
-    Kind.SUBMIT_JOB.value: (NORMAL, False),
-    Kind.SUBMIT_JOB_BG.value: (NORMAL, True),
-    Kind.SUBMIT_JOB_HIGH.value: (HIGH, False),
-    Kind.SUBMIT_JOB_HIGH_BG.value: (HIGH, True),
-    Kind.SUBMIT_JOB_LOW.value: (LOW, False),
-    Kind.SUBMIT_JOB_LOW_BG.value: (LOW, True),
+    _REQUEST + Kind.SUBMIT_JOB: (NORMAL, False),
+    _REQUEST + Kind.SUBMIT_JOB_BG: (NORMAL, True),
+    _REQUEST + Kind.SUBMIT_JOB_HIGH: (HIGH, False),
+    _REQUEST + Kind.SUBMIT_JOB_HIGH_BG: (HIGH, True),
+    _REQUEST + Kind.SUBMIT_JOB_LOW: (LOW, False),
+    _REQUEST + Kind.SUBMIT_JOB_LOW_BG: (LOW, True),
 }
-_GRAB = Kind.GRAB_JOB.value
-_GRAB_ALL = Kind.GRAB_JOB_ALL.value
+_GRAB = _REQUEST + Kind.GRAB_JOB
+_GRAB_ALL = _REQUEST + Kind.GRAB_JOB_ALL
+_REDUCE_BACKGROUND = _REQUEST + Kind.SUBMIT_REDUCE_JOB_BACKGROUND
 _CREATED = Kind.JOB_CREATED.value
 _ASSIGN = Kind.JOB_ASSIGN.value
 _ASSIGN_UNIQ = Kind.JOB_ASSIGN_UNIQ.value
@@ -83,12 +82,13 @@ class Broker(Queues):
         position, end, need = 0, len(data), 1
         handlers, unpack, max_body = self._handlers, _UNPACK, self._max_body
         while position < end and not peer.closing:
-            if end - position >= 12:
-                magic, kind, size = unpack(data, position)
-                start = position + 12
+            start = position + 12
+            if start <= end:
+                code, size = unpack(data, position)
                 stop = start + size
-                if magic == _REQUEST and stop <= end and 0 < kind < 43 and size <= max_body:
-                    handlers[kind](peer, kind, data, start, stop)
+                handler = handlers.get(code)
+                if handler is not None and stop <= end and size <= max_body:
+                    handler(peer, code, data, start, stop)
                     position = stop
                     continue
             step = self._unusual(peer, data, position)
@@ -150,18 +150,18 @@ class Broker(Queues):
     def _error(self, peer: Peer, code: bytes, text: bytes) -> None:
         self._send(peer, encode(Kind.ERROR, code, text))
 
-    def _malformed(self, peer: Peer, kind: int) -> None:
-        self._error(peer, b"INVALID_PACKET", b"Too few arguments in " + Kind(kind).name.encode())
+    def _malformed(self, peer: Peer, code: int) -> None:
+        self._error(peer, b"INVALID_PACKET", b"Too few arguments in " + Kind(code - _REQUEST).name.encode())
 
     # -- submitting --------------------------------------------------------------------------------------------------
 
-    def _submit(self, peer: Peer, kind: int, data: bytes, start: int, stop: int) -> None:
+    def _submit(self, peer: Peer, code: int, data: bytes, start: int, stop: int) -> None:
         try:
             name, unique, payload = data[start:stop].split(b"\0", 2)
         except ValueError:
-            self._malformed(peer, kind)
+            self._malformed(peer, code)
             return
-        priority, background = _SUBMITS[kind]
+        priority, background = _SUBMITS[code]
         self._accept(peer, name, unique, payload, priority, background)
 
     def _accept(  # one argument per field of a packet
@@ -185,8 +185,7 @@ class Broker(Queues):
             if same is not None:
                 self._coalesce(peer, same, background)
                 return
-        unusual = (unique and len(unique) > MAX_UNIQUE) or function.limits is not None or len(name) > MAX_FUNCTION
-        if unusual and not self._acceptable(peer, function, name, unique, priority):
+        if (function.guarded or len(unique) > MAX_UNIQUE) and not self._acceptable(peer, function, unique, priority):
             return
         self._counter = number = self._counter + 1
         self.submitted += 1
@@ -219,10 +218,10 @@ class Broker(Queues):
         if function.sleepers:
             self._wake(function)
 
-    def _acceptable(self, peer: Peer, function: Function, name: bytes, unique: bytes, priority: int) -> bool:
+    def _acceptable(self, peer: Peer, function: Function, unique: bytes, priority: int) -> bool:
         if len(unique) > MAX_UNIQUE:
             self._error(peer, b"ARGUMENT_TOO_LARGE", b"Unique value too large")
-        elif len(name) > MAX_FUNCTION:
+        elif len(function.name) > MAX_FUNCTION:
             self._error(peer, b"ARGUMENT_TOO_LARGE", b"Function name too large")
         elif function.limits is not None and 0 < function.limits[priority] <= function.total:
             self.refused_jobs += 1
@@ -245,18 +244,18 @@ class Broker(Queues):
             peer.listening[job.handle] = job
         peer.emit(encode(Kind.JOB_CREATED, job.handle))
 
-    def _submit_epoch(self, peer: Peer, kind: int, data: bytes, start: int, stop: int) -> None:
+    def _submit_epoch(self, peer: Peer, code: int, data: bytes, start: int, stop: int) -> None:
         parts = data[start:stop].split(b"\0", 3)
         if len(parts) != 4:
-            self._malformed(peer, kind)
+            self._malformed(peer, code)
             return
         name, unique, when, payload = parts
         self._accept(peer, name, unique, payload, NORMAL, True, when=min(_integer(when), (1 << 62)))
 
-    def _submit_scheduled(self, peer: Peer, kind: int, data: bytes, start: int, stop: int) -> None:
+    def _submit_scheduled(self, peer: Peer, code: int, data: bytes, start: int, stop: int) -> None:
         parts = data[start:stop].split(b"\0", 7)
         if len(parts) != 8:
-            self._malformed(peer, kind)
+            self._malformed(peer, code)
             return
         name, unique, *fields, payload = parts
         try:
@@ -266,39 +265,37 @@ class Broker(Queues):
             return
         self._accept(peer, name, unique, payload, NORMAL, True, when=when)
 
-    def _submit_reduce(self, peer: Peer, kind: int, data: bytes, start: int, stop: int) -> None:
+    def _submit_reduce(self, peer: Peer, code: int, data: bytes, start: int, stop: int) -> None:
         # PROTOCOL has three arguments before the data, gearmand four; who sends three has at most two NULs there.
         parts = data[start:stop].split(b"\0", 4)
         if len(parts) < 4:
-            self._malformed(peer, kind)
+            self._malformed(peer, code)
             return
-        self._accept(
-            peer, parts[0], parts[1], parts[-1], NORMAL, kind == Kind.SUBMIT_REDUCE_JOB_BACKGROUND, reducer=parts[2]
-        )
+        self._accept(peer, parts[0], parts[1], parts[-1], NORMAL, code == _REDUCE_BACKGROUND, reducer=parts[2])
 
     # -- working -----------------------------------------------------------------------------------------------------
 
-    def _can_do(self, peer: Peer, _kind: int, data: bytes, start: int, stop: int) -> None:
+    def _can_do(self, peer: Peer, _code: int, data: bytes, start: int, stop: int) -> None:
         self._register(peer, data[start:stop], 0.0)
 
-    def _can_do_timeout(self, peer: Peer, kind: int, data: bytes, start: int, stop: int) -> None:
+    def _can_do_timeout(self, peer: Peer, code: int, data: bytes, start: int, stop: int) -> None:
         name, separator, limit = data[start:stop].partition(b"\0")
         if not separator:
-            self._malformed(peer, kind)
+            self._malformed(peer, code)
             return
         milliseconds = _integer(limit)
         self._register(peer, name, max(1.0, milliseconds / 1000) if milliseconds > 0 else 0.0)
 
-    def _cant_do(self, peer: Peer, _kind: int, data: bytes, start: int, stop: int) -> None:
+    def _cant_do(self, peer: Peer, _code: int, data: bytes, start: int, stop: int) -> None:
         function = self.functions.get(data[start:stop])
         if function is not None and function in peer.abilities:
             self._unregister(peer, function)
 
-    def _reset_abilities(self, peer: Peer, _kind: int, _data: bytes, _start: int, _stop: int) -> None:
+    def _reset_abilities(self, peer: Peer, _code: int, _data: bytes, _start: int, _stop: int) -> None:
         for function in list(peer.abilities):
             self._unregister(peer, function)
 
-    def _grab(self, peer: Peer, kind: int, _data: bytes, _start: int, _stop: int) -> None:
+    def _grab(self, peer: Peer, code: int, _data: bytes, _start: int, _stop: int) -> None:
         if peer.asleep or peer.woken_for is not None:
             self._leave_sleep(peer)
         job = self._take(peer)
@@ -317,10 +314,10 @@ class Broker(Queues):
         if limit:
             heappush(self._timeouts, (self._now + limit, next(self._sequence), job, job.retries))
             self.rescheduled = True
-        if kind == _GRAB:
+        if code == _GRAB:
             body = b"\0".join((handle, function.name, job.payload))
             answer = _ASSIGN
-        elif kind == _GRAB_ALL and job.reducer:
+        elif code == _GRAB_ALL and job.reducer:
             body = b"\0".join((handle, function.name, job.unique, job.reducer, job.payload))
             answer = _ASSIGN_ALL
         else:
@@ -328,7 +325,7 @@ class Broker(Queues):
             answer = _ASSIGN_UNIQ
         peer.emit(HEADER.pack(RESPONSE, answer, len(body)) + body)
 
-    def _pre_sleep(self, peer: Peer, _kind: int, _data: bytes, _start: int, _stop: int) -> None:
+    def _pre_sleep(self, peer: Peer, _code: int, _data: bytes, _start: int, _stop: int) -> None:
         if peer.woken_for is not None:
             self._woken.pop(peer, None)
             peer.woken_for = None
@@ -340,7 +337,7 @@ class Broker(Queues):
         for function in peer.order:
             function.sleepers[peer] = None
 
-    def _complete(self, peer: Peer, _kind: int, data: bytes, start: int, stop: int) -> None:
+    def _complete(self, peer: Peer, _code: int, data: bytes, start: int, stop: int) -> None:
         handle = _handle(data, start, stop)
         job = peer.jobs.pop(handle, None)
         if job is None:
@@ -359,7 +356,7 @@ class Broker(Queues):
         job.function.running -= 1
         self._end(job)
 
-    def _fail(self, peer: Peer, _kind: int, data: bytes, start: int, stop: int) -> None:
+    def _fail(self, peer: Peer, _code: int, data: bytes, start: int, stop: int) -> None:
         handle = data[start:stop].removesuffix(b"\0")
         job = peer.jobs.pop(handle, None)
         if job is None:
@@ -370,7 +367,7 @@ class Broker(Queues):
         job.function.running -= 1
         self._end_failed(job)
 
-    def _exception(self, peer: Peer, _kind: int, data: bytes, start: int, stop: int) -> None:
+    def _exception(self, peer: Peer, _code: int, data: bytes, start: int, stop: int) -> None:
         handle = _handle(data, start, stop)
         job = peer.jobs.pop(handle, None)
         if job is None:
@@ -386,7 +383,7 @@ class Broker(Queues):
         job.listeners = ()
         self._end(job)
 
-    def _forward(self, peer: Peer, _kind: int, data: bytes, start: int, stop: int) -> None:
+    def _forward(self, peer: Peer, _code: int, data: bytes, start: int, stop: int) -> None:
         """Pass WORK_DATA and WORK_WARNING on."""
         job = peer.jobs.get(_handle(data, start, stop))
         if job is None:
@@ -396,13 +393,13 @@ class Broker(Queues):
         for listener in job.listeners:
             self._send(listener, packet)
 
-    def _status(self, peer: Peer, kind: int, data: bytes, start: int, stop: int) -> None:
+    def _status(self, peer: Peer, code: int, data: bytes, start: int, stop: int) -> None:
         parts = data[start:stop].split(b"\0", 2)
         job = peer.jobs.get(parts[0])
         if job is None:
             self._error(peer, b"JOB_NOT_FOUND", b"Job given in work result not found")
         elif len(parts) != 3:
-            self._malformed(peer, kind)
+            self._malformed(peer, code)
         else:
             job.progress = (b"%d" % _integer(parts[1]), b"%d" % _integer(parts[2]))
             packet = RESPONSE + data[start - 8 : stop]
@@ -411,39 +408,38 @@ class Broker(Queues):
 
     # -- options and questions ---------------------------------------------------------------------------------------
 
-    def _set_client_id(self, peer: Peer, _kind: int, data: bytes, start: int, stop: int) -> None:
+    def _set_client_id(self, peer: Peer, _code: int, data: bytes, start: int, stop: int) -> None:
         peer.client_id = data[start:stop][:127] or b"-"
 
-    def _option(self, peer: Peer, _kind: int, data: bytes, start: int, stop: int) -> None:
+    def _option(self, peer: Peer, _code: int, data: bytes, start: int, stop: int) -> None:
         if data[start:stop].lower() == b"exceptions":
             peer.exceptions = True
             peer.emit(encode(Kind.OPTION_RES, data[start:stop]))
         else:
             self._error(peer, b"UNKNOWN_OPTION", b"Server does not recognize given option")
 
-    def _echo(self, peer: Peer, _kind: int, data: bytes, start: int, stop: int) -> None:
+    def _echo(self, peer: Peer, _code: int, data: bytes, start: int, stop: int) -> None:
         peer.emit(encode(Kind.ECHO_RES, data[start:stop]))
 
-    def _get_status(self, peer: Peer, _kind: int, data: bytes, start: int, stop: int) -> None:
+    def _get_status(self, peer: Peer, _code: int, data: bytes, start: int, stop: int) -> None:
         handle = data[start:stop].removesuffix(b"\0")
         peer.emit(encode(Kind.STATUS_RES, handle, *_answer_status(self.jobs.get(handle))))
 
-    def _get_status_unique(self, peer: Peer, _kind: int, data: bytes, start: int, stop: int) -> None:
+    def _get_status_unique(self, peer: Peer, _code: int, data: bytes, start: int, stop: int) -> None:
         unique = data[start:stop].removesuffix(b"\0")
         found = (function.by_unique.get(unique) for function in self.functions.values())
         job = next((job for job in found if job is not None), None)
         clients = b"%d" % (len(job.listeners) if job else 0)
         peer.emit(encode(Kind.STATUS_RES_UNIQUE, unique, *_answer_status(job), clients))
 
-    def _unexpected(self, peer: Peer, _kind: int, _data: bytes, _start: int, _stop: int) -> None:
+    def _unexpected(self, peer: Peer, _code: int, _data: bytes, _start: int, _stop: int) -> None:
         self._error(peer, b"INVALID_COMMAND", b"Command not expected")
 
     # -- the table ---------------------------------------------------------------------------------------------------
 
-    def _table(self) -> list[Callable[[Peer, int, bytes, int, int], None]]:
-        """Return what to call for each type of packet, by its number."""
-        table: list[Callable[[Peer, int, bytes, int, int], None]] = [self._unexpected] * 43
-        for kind, handler in {
+    def _table(self) -> dict[int, Callable[[Peer, int, bytes, int, int], None]]:
+        """Return what to call for each request, by the magic and type of its header."""
+        known: dict[int, Callable[[Peer, int, bytes, int, int], None]] = {
             Kind.CAN_DO: self._can_do,
             Kind.CANT_DO: self._cant_do,
             Kind.RESET_ABILITIES: self._reset_abilities,
@@ -473,9 +469,8 @@ class Broker(Queues):
             Kind.SET_CLIENT_ID: self._set_client_id,
             Kind.CAN_DO_TIMEOUT: self._can_do_timeout,
             Kind.OPTION_REQ: self._option,
-        }.items():
-            table[kind] = handler
-        return table
+        }
+        return {_REQUEST + kind: known.get(kind, self._unexpected) for kind in range(1, 43)}
 
 
 def _handle(data: bytes, start: int, stop: int) -> bytes:

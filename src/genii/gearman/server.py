@@ -181,7 +181,7 @@ class JobServer:
             link = Link(self, connection, peer)
         peer.link = link
         self.broker.connect(peer)
-        self.reactor.watch(connection.fileno(), link)
+        self.reactor.watch(connection.fileno(), link, link.reading)
 
     def rest(self, door: Door) -> None:
         """Accept nothing for a while: descriptors or memory have run out."""
@@ -196,8 +196,9 @@ class JobServer:
         broker = self.broker
         if now >= self._next_tick or broker.rescheduled:
             self._tick(now)
-        if self.journal is not None and broker.ledger.batch.records:
-            self._feed_journal(self.journal, now)
+        journal = self.journal
+        if journal is not None and broker.ledger.batch.records:
+            self._feed_journal(journal, now)
         if broker.dirty:
             self._flush()
         if broker.stopping or (self._how and not broker.jobs):
