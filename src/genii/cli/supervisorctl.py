@@ -11,7 +11,7 @@ from genii.errors import ConfigError, UsageError
 if TYPE_CHECKING:
     import argparse
 
-    from genii.config.ini.declaration import Control
+    from genii.config.ini.control import Control
     from genii.supervisord.ctl import Controller
 
 __all__ = ["configure", "run"]
@@ -59,7 +59,7 @@ def run(options: argparse.Namespace) -> int:
 def _settings(options: argparse.Namespace) -> Control:
     """Read [supervisorctl] of the configuration; without any file the defaults hold."""
     from genii.cli.supervisord import find_ini
-    from genii.config.ini.control import load_control
+    from genii.config.ini.client import load_control
 
     path = getattr(options, "config", None)
     if path is None:
@@ -129,7 +129,7 @@ def _complete(controller: Controller, history: str) -> None:
 
 def _names(controller: Controller) -> list[str]:
     """Return the names of processes and groups; none if the server does not answer."""
-    from genii.config.ini.declaration import namespec
+    from genii.config.ini.names import namespec
     from genii.errors import GeniiError
 
     try:

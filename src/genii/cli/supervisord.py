@@ -75,7 +75,7 @@ def run(options: argparse.Namespace) -> int:
         print(PACKAGE_VERSION)
         return 0
     from genii.config.ini.declaration import decode
-    from genii.config.ini.load import OVERRIDES
+    from genii.config.ini.machine import OVERRIDES
     from genii.config.load import examine
     from genii.errors import ConfigError
 

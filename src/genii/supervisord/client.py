@@ -80,16 +80,17 @@ class Client:
     def _exchange(self, request: bytes) -> tuple[int, Iterator[bytes]]:
         """Send a request; a connection that the server has closed meanwhile is made anew, once."""
         kept = self._connection is not None
+        connection, reader = self._connect()
         try:
-            return self._try(request)
+            return self._try(connection, reader, request)
         except (ConnectionError, EOFError):
             self.close()
             if not kept:
                 raise Refused(f"{self.url}: the connection was closed") from None
-            return self._try(request)
+            connection, reader = self._connect()
+            return self._try(connection, reader, request)
 
-    def _try(self, request: bytes) -> tuple[int, Iterator[bytes]]:
-        connection, reader = self._connect()
+    def _try(self, connection: socket.socket, reader: BinaryIO, request: bytes) -> tuple[int, Iterator[bytes]]:
         connection.sendall(request)
         line = reader.readline(_LONGEST_LINE)
         if not line:

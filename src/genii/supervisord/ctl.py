@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any
 
-from genii.config.ini.declaration import namespec
+from genii.config.ini.names import namespec
 from genii.errors import UsageError
 from genii.supervisord.client import Client, Refused, RemoteFault
 from genii.supervisord.version import API_VERSION
