@@ -130,6 +130,13 @@ def _change_user(user: str) -> None:
     os.setgroups(identity.groups)
     os.setgid(identity.gid)
     os.setuid(identity.uid)
+    # We are about to be executed again, and what is loaded late is read as that user too.
+    for path in (sys.executable, os.__file__, __file__):
+        if not os.access(path, os.R_OK):
+            raise UsageError(
+                f"user = {user}: that user may not read {path}, which the supervisor needs; install Python and genii "
+                "where all can read them, or remove user"
+            )
 
 
 def _start(path: str, daemon: Daemon) -> int:

@@ -22,6 +22,7 @@ from genii.supervise.supervisor import Supervisor
 from genii.system.memory import release_startup_memory
 from genii.system.notify import notify
 from genii.system.spawn import Command
+from genii.units import format_count
 
 if TYPE_CHECKING:
     from genii.control.options import Options
@@ -150,7 +151,7 @@ class _Daemon:
         if self._options.wait:
             results = await supervisor.actions.await_started(supervisor.first)
             failed = [f"genii: {result.name}: {result.message}" for result in results if not result.ok]
-        up = f"genii: up (pid {os.getpid()}), {len(supervisor.slots)} processes"
+        up = f"genii: up (pid {os.getpid()}), {format_count(len(supervisor.slots), 'process')}"
         answer(self._options, 1 if failed else 0, "\n".join([up, *failed]))
         os.close(self._options.report)
 

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 __all__ = ["main"]
 
+_LONGEST_SOCKET = 107
+
 
 def main(words: str, path: str, loader: tuple[int, int], keeper: tuple[int, int]) -> int:
     """Run a supervisor to its end; return the exit code of the process.
@@ -58,6 +60,7 @@ def _run(options: Options, path: str, loader: tuple[int, int], keeper: tuple[int
         _begin_again_with_tls(path)
     if not settings.supervisord:  # there it is only for daemons, see genii.cli.supervisord
         os.umask(settings.umask)
+    _check_length(settings.state_dir)
     try:
         os.makedirs(settings.state_dir, mode=0o755, exist_ok=True)
     except OSError as error:
@@ -71,6 +74,16 @@ def _run(options: Options, path: str, loader: tuple[int, int], keeper: tuple[int
 
         begin_again(path)
     return status
+
+
+def _check_length(state_dir: str) -> None:
+    """Refuse a folder whose sockets could not be reached, see unix(7)."""
+    path = os.path.join(state_dir, "notify.sock")
+    if len(os.fsencode(path)) > _LONGEST_SOCKET:
+        raise NotAllowed(
+            f"{path} is too long for a socket ({_LONGEST_SOCKET} bytes at most); "
+            "set state_dir in [supervisor] to a folder with a shorter path"
+        )
 
 
 def _become_user(settings: Settings, keeper_link: int) -> None:
