@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["main"]
 
 _INTERRUPTED = 130
+_LINKS = ("supervisord", "supervisorctl", "echo_supervisord_conf", "pidproxy")
 
 
 class _Words(NamedTuple):
@@ -35,7 +36,7 @@ def main(arguments: list[str] | None = None) -> int:
         _open_closed_streams()
     words = sys.argv[1:] if arguments is None else arguments
     called = os.path.basename(sys.argv[0])
-    if arguments is None and called in ("supervisord", "supervisorctl"):  # a symbolic link in their place
+    if arguments is None and called in _LINKS:  # a symbolic link in their place
         words = [called, *words]
     try:
         status = _carry_out(words)

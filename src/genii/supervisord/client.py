@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from base64 import b64encode
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from genii.errors import GeniiError, UsageError
@@ -54,8 +55,12 @@ class Client:
         """
         body = render_call(method, params)
         head = f"POST /RPC2 HTTP/1.1\r\n{self._headers()}Content-Type: text/xml\r\nContent-Length: {len(body)}\r\n\r\n"
-        status, pieces = self._exchange(head.encode() + body)
-        answer = b"".join(pieces)
+        try:
+            status, pieces = self._exchange(head.encode() + body)
+            answer = b"".join(pieces)
+        except BaseException:
+            self.close()  # interrupted: what is still to come must not be taken for the next answer
+            raise
         if status != 200:
             raise Refused(f"{self.url}/RPC2: HTTP status {status}", status)
         try:
@@ -133,6 +138,12 @@ class Client:
                 raise UsageError(f"{self.url!r} must be http://host:port or unix:///path")
             self._connection = connection, connection.makefile("rb")
         return self._connection
+
+    def hang_up(self) -> None:
+        """Let whoever reads a stream, in another thread, come to its end."""
+        if self._connection is not None:
+            with suppress(OSError):
+                self._connection[0].shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
         """Hang up."""
