@@ -11,7 +11,7 @@ __all__ = ["COMMANDS", "GROUPS", "Command"]
 
 
 class Command(NamedTuple):
-    """One command; ``module`` is within ``genii.cli``."""
+    """One command; ``module`` is within ``genii.cli``; without a group it is not in the list of ``genii --help``."""
 
     group: str
     help: str
@@ -44,4 +44,6 @@ COMMANDS: dict[str, Command] = {
     "work": Command("Tools", "do the jobs of a worker class: module:Class", "work"),
     "supervisord": Command("Tools", "run a supervisord.conf, with the command line of supervisord", "supervisord"),
     "supervisorctl": Command("Tools", "steer a supervisord, with the commands of supervisorctl", "supervisorctl"),
+    "echo_supervisord_conf": Command("", "print a supervisord.conf to begin with", "echo_supervisord_conf"),
+    "pidproxy": Command("", "run a command, hand signals on to the process that a pid file names", "pidproxy"),
 }

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 __all__ = ["main", "take_over"]
 
+_LONGEST_SOCKET = 107
+
 
 def main(words: str, path: str, loader: tuple[int, int] | None, keeper: tuple[int, int]) -> int:
     """Run a supervisor to its end; return the exit code of the process.
@@ -61,6 +63,7 @@ def _run(options: Options, words: str, path: str, loader: tuple[int, int] | None
         _begin_again(words, path, keeper[1], GENII_TLS="1")  # only now is it known that ssl is needed
     if not settings.supervisord:  # there it is only for daemons, see genii.cli.supervisord
         os.umask(settings.umask)
+    _check_length(settings.state_dir)
     try:
         os.makedirs(settings.state_dir, mode=0o755, exist_ok=True)
     except OSError as error:
@@ -99,6 +102,16 @@ def take_over(words: str, path: str, state: int, keeper: tuple[int, int]) -> int
 
 def _pid_path(settings: Settings) -> str:
     return os.path.join(settings.state_dir, "genii.pid")
+
+
+def _check_length(state_dir: str) -> None:
+    """Refuse a folder whose sockets could not be reached, see unix(7)."""
+    path = os.path.join(state_dir, "notify.sock")
+    if len(os.fsencode(path)) > _LONGEST_SOCKET:
+        raise NotAllowed(
+            f"{path} is too long for a socket ({_LONGEST_SOCKET} bytes at most); "
+            "set state_dir in [supervisor] to a folder with a shorter path"
+        )
 
 
 def _become_user(settings: Settings, keeper_link: int) -> None:

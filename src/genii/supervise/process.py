@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from genii.errors import GeniiError
+from genii.errors import GeniiError, NotAllowed
 from genii.supervise import environment as environments
 from genii.supervise.machine import (
     Adopted,
@@ -277,6 +277,9 @@ class Process:
             identity = privileges.resolve(program.user, program.group, program.groups)
             account = identity.environment() if program.user else {}
             if (identity.uid, identity.gid) != (os.geteuid(), os.getegid()) or program.groups is not None:
+                if os.geteuid() != 0:
+                    wanted = f"user {program.user!r}" if program.user else f"group {program.group or program.groups!r}"
+                    raise NotAllowed(f"only root can run it as {wanted}; the supervisor's user id is {os.geteuid()}")
                 uid, gid, groups = identity.uid, identity.gid, identity.groups
         variables = environments.for_process(
             services.environment,

@@ -70,6 +70,8 @@ class Supervisor:
         for sd_notify if there is one already.
         """
         self.settings = settings
+        self.first_settings = settings
+        """With which it was started."""
         self.load = load
         self.loop = loop
         self.started_at = time.time()
@@ -288,8 +290,16 @@ class Supervisor:
         return await self.actions.stop(self.slots.resolve(names), wait=wait)
 
     async def restart(self, names: Sequence[str], *, rolling: bool = False, wait: bool = True) -> list[ActionResult]:
-        """Restart processes whose checks pass."""
-        return await self.actions.restart(self.slots.resolve(names), rolling=rolling, wait=wait)
+        """Restart processes whose checks pass; of ``all`` not those that nobody wants to run now."""
+        found = self.slots.resolve(names)
+        if not names or "all" in names:
+            found = [process for process in found if not self._sleeps(process)]
+        return await self.actions.restart(found, rolling=rolling, wait=wait)
+
+    def _sleeps(self, process: Process) -> bool:
+        """Say whether a process is at rest because only a request or a trigger starts it."""
+        rests = process.state in (State.STOPPED, State.EXITED)
+        return rests and (not process.template.autostart or self.triggers.starts(process.template))
 
     async def reload(self, names: Sequence[str]) -> list[ActionResult]:
         """Send the reload signal to processes whose checks pass."""
