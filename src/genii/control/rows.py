@@ -8,7 +8,17 @@ from __future__ import annotations
 
 from typing import TypedDict
 
-__all__ = ["DetailsRow", "DifferenceRow", "EventRow", "LogRow", "ResultRow", "StatusRow", "SupervisorRow"]
+__all__ = [
+    "DetailsRow",
+    "DifferenceRow",
+    "EventRow",
+    "LogRow",
+    "Overview",
+    "PoolRow",
+    "ResultRow",
+    "StatusRow",
+    "SupervisorRow",
+]
 
 
 class StatusRow(TypedDict):
@@ -32,6 +42,34 @@ class StatusRow(TypedDict):
     next_attempt: float
     busy: bool | None
     note: str
+    busy_since: float
+    job: str
+    jobs_left: int | None
+    jobs_done: int | None
+    memory: int
+    paused: bool
+    leaving: bool
+
+
+class PoolRow(TypedDict):
+    """``PoolStatus``."""
+
+    program: str
+    minimum: int
+    maximum: int
+    slots: int
+    busy: int
+    starting: int
+    leaving: int
+    waiting: int
+    paused: bool
+
+
+class Overview(TypedDict):
+    """``Statuses``."""
+
+    processes: list[StatusRow]
+    pools: list[PoolRow]
 
 
 class DetailsRow(TypedDict):

@@ -27,6 +27,7 @@ class Teller:
         self._address = "\0" + address[1:] if address[:1] == "@" else address
         self._max_jobs = max_jobs
         self._sheet = Worksheet()
+        self._sheet.write(busy=False, done=0, left=max_jobs or None, job=b"")
         self._socket: socket.socket | None = None
         self._done = 0
         self._told_busy = False

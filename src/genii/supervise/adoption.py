@@ -26,7 +26,12 @@ _log = logging.getLogger(__name__)
 
 def remember(supervisor: Supervisor) -> Memory:
     """Return all that a later supervisor must know."""
-    memory = Memory(wanted=dict(supervisor.wishes), scales=dict(supervisor.scales), runs=supervisor.triggers.runs())
+    memory = Memory(
+        wanted=dict(supervisor.wishes),
+        scales=dict(supervisor.scales),
+        paused=dict.fromkeys(supervisor.elastic.paused, True),
+        runs=supervisor.triggers.runs(),
+    )
     for process in supervisor.slots:
         pid = process.life.pid
         if pid:

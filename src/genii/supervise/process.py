@@ -9,7 +9,7 @@ import stat
 import time
 from binascii import crc32
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
@@ -60,7 +60,7 @@ if TYPE_CHECKING:
     from genii.system.poller import Poller
     from genii.system.spawn import Spawner
 
-__all__ = ["Process", "Services", "digest"]
+__all__ = ["Process", "Services", "Told", "digest"]
 
 _log = logging.getLogger(__name__)
 
@@ -87,8 +87,23 @@ class Services:
     """Returns the listening sockets of a program by name."""
     adopt_sockets: Callable[[Program, int], None]
     """Takes the sockets of a program back from one of its processes, given by its pidfd."""
+    listen: Callable[[], None]
+    """Takes in what processes have said up to now."""
     spawns: int = 0
     exits: int = 0
+
+
+class Told(NamedTuple):
+    """What a process said last of its work (``BUSY=`` and so on, see docs/workers.md)."""
+
+    busy: bool | None = None
+    """None: it never said."""
+    since: float = 0.0
+    """When it became so, in monotonic seconds."""
+    job: str = ""
+    left: int | None = None
+    """How many more jobs it takes after this one; None: any number."""
+    paused: bool = False
 
 
 def digest(program: Program) -> int:
@@ -100,8 +115,8 @@ class Process:
     """One process slot of a program."""
 
     __slots__ = (
-        "_key", "_members", "_pidfd", "_rules", "busy", "changed_at", "group", "healthy", "life", "name", "note",
-        "number", "program", "services", "started_at", "started_digest", "template",
+        "_key", "_members", "_pidfd", "_rules", "changed_at", "group", "healthy", "life", "name", "note",
+        "number", "program", "services", "started_at", "started_digest", "template", "work",
     )  # fmt: skip
 
     def __init__(self, services: Services, program: Program, number: int, name: str) -> None:
@@ -116,7 +131,7 @@ class Process:
         self.started_digest = 0
         """Of the declaration that its last process was started with."""
         self.healthy: bool | None = None
-        self.busy: bool | None = None
+        self.work = Told()
         self.note = ""
         self._pidfd = -1
         self._members: dict[int, int] = {}
@@ -191,7 +206,8 @@ class Process:
             return
         services.spawns += 1
         self.started_at = time.time()
-        self.healthy = self.busy = None
+        self.healthy = None
+        self.work = Told()
         self.note = ""
         # The intent is enough to find it again should we die before this is written: starts come first.
         services.loop.call_soon(self._record, pid)
@@ -334,6 +350,7 @@ class Process:
         ended, status = reap(self._pidfd)
         if not ended:
             return
+        self.services.listen()  # what it said last came before its end
         self.services.exits += 1
         self._unwatch()
         self.services.recorder.write("gone", self.name, status)
@@ -385,6 +402,10 @@ class Process:
     def signal(self, number: int) -> bool:
         """Send a signal to the main process; say whether there was one."""
         return self._pidfd >= 0 and send_signal(self._pidfd, number)
+
+    def pause(self, *, pause: bool = True) -> None:
+        """Ask the main process to take no more work, or to take it again (TSTP and CONT, as in job control)."""
+        self.signal(signal.SIGTSTP if pause else signal.SIGCONT)
 
     def ready(self) -> None:
         """Take note that it is ready."""

@@ -114,9 +114,7 @@ def _wanted(bounds: Bounds, staying: Sequence[Member], waiting: int) -> int:
     return min(max(wanted, bounds.minimum), bounds.maximum)
 
 
-def _decide(
-    bounds: Bounds, members: Sequence[Member], room: int, waiting: int, now: float, pace: Pace
-) -> Step:
+def _decide(bounds: Bounds, members: Sequence[Member], room: int, waiting: int, now: float, pace: Pace) -> Step:
     """Decide for members that stay, of whom there may be ``room``."""
     total = len(members)
     idle = sorted((member for member in members if not member.busy and not member.starting), key=lambda m: m.since)
