@@ -41,6 +41,9 @@ def run(options: argparse.Namespace) -> int:
         print("\n".join(worker.functions))
         return 0
     logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s")
+    worker._check()  # a class without jobs must not count as started
+    if os.environ.get("GENII_PAUSED") == "1":
+        worker.pause()
     notify("READY=1")
     worker.run()
     return 0

@@ -271,7 +271,7 @@ class Actions:
         minimum, maximum = supervisor.elastic.bounds(supervisor.slots.programs[name])
         bounds = f"{minimum} to {maximum}" if maximum > minimum else str(maximum)
         scaled = ActionResult(name=name, ok=True, message=f"{bounds} processes")
-        return await _gather(self._started(process) for process in added) or [scaled]
+        return [scaled, *await _gather(self._started(process) for process in added)]
 
     def pause(self, processes: Sequence[Process], *, pause: bool) -> list[ActionResult]:
         """Have the programs of these processes take no more jobs, or take them again."""

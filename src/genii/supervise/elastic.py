@@ -57,6 +57,7 @@ class Elastic:
         self._pools: dict[str, Pool] = {}
         self._leaving: set[Process] = set()
         """Those that are to end and whose slot goes with them."""
+        self._started_paused: set[Process] = set()
         self.paused: set[str] = set()
         """The programs that take no work for now."""
         self.demand = Demand(supervisor, self.decide_soon)
@@ -135,14 +136,29 @@ class Elastic:
     def changed(self, process: Process, before: Life) -> None:
         """Take note of a change of a process's state."""
         name = process.template.name
-        if process.state is State.RUNNING and before.state is not State.RUNNING and name in self.paused:
-            process.pause()
+        if process.state is State.RUNNING and before.state is not State.RUNNING:
+            self._apply_pause(process)
         if process in self._leaving:
             if process.state in _AT_REST:
                 self._supervisor.loop.call_soon(self._gone, process)
             elif process.life.wanted and process.state is not State.RUNNING:
                 self._leaving.discard(process)  # somebody wants it after all
         self.decide_soon(name)
+
+    def starts_paused(self, process: Process) -> bool:
+        """Say whether a process that is being started is to take no work."""
+        paused = process.template.name in self.paused
+        if paused:
+            self._started_paused.add(process)
+        return paused
+
+    def _apply_pause(self, process: Process) -> None:
+        """Tell a process that has become ready what it may have missed while it was not."""
+        if process.template.name in self.paused:
+            process.pause()
+        elif process in self._started_paused:
+            process.pause(pause=False)
+        self._started_paused.discard(process)
 
     def decide_soon(self, name: str) -> None:
         """Decide once for all that happens together."""

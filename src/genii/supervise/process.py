@@ -89,6 +89,8 @@ class Services:
     """Takes the sockets of a program back from one of its processes, given by its pidfd."""
     listen: Callable[[], None]
     """Takes in what processes have said up to now."""
+    paused: Callable[[Process], bool]
+    """Says whether a process that is being started is to take no work."""
     spawns: int = 0
     exits: int = 0
 
@@ -240,6 +242,8 @@ class Process:
         """Say what the new process is made from."""
         program = self.program
         command = self.helper_command()
+        if self.services.paused(self):
+            command.environment[environments.PAUSED] = "1"
         owner = (command.uid, command.gid) if command.uid >= 0 else None
         stdout, stderr = self._streams(owner)
         sockets = self.services.sockets(program)

@@ -97,6 +97,7 @@ class Supervisor:
             sockets=self.sockets.of,
             adopt_sockets=self.sockets.adopt,
             listen=self._read_notifications,
+            paused=self._starts_paused,
         )
         self.slots = Slots(self.services)
         self.ordering = Ordering(self.slots, loop)
@@ -247,6 +248,9 @@ class Supervisor:
             process.note = fields["STATUS"][:200]
         if "BUSY" in fields or "PAUSED" in fields:
             self.elastic.heard(process, fields)
+
+    def _starts_paused(self, process: Process) -> bool:
+        return self.elastic.starts_paused(process)
 
     # What it can be asked: see ``genii.control.target.Target``.
 
