@@ -147,7 +147,9 @@ class Worker:
         TSTP pauses it, CONT lets it go on.
         Raises UsageError when there is nothing to offer.
         """
-        self._check()
+        self.check()
+        self._stopping = False
+        self._done = 0
         if any(made.is_async for made in self._abilities.values()):
             import asyncio
 
@@ -162,18 +164,19 @@ class Worker:
         """
         from genii.gearman.async_worker import serve
 
-        self._check()
+        self.check()
+        self._stopping = False
+        self._done = 0
         await serve(self, concurrency=concurrency, signals=signals, inline=inline)
 
     # -- for the shells of this package ---------------------------------------------------------------------------
 
-    def _check(self) -> None:
+    def check(self) -> None:
+        """Raise UsageError when there is nothing to offer."""
         if not self._abilities:
             raise UsageError(
                 f"{type(self).__name__} offers no jobs: it has no public methods and nothing is registered"
             )
-        self._stopping = False
-        self._done = 0
 
     def _session(self, now: float) -> Session:
         return Session({} if self._paused else self._limits(), self._client_id.encode(), now)

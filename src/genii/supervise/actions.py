@@ -142,6 +142,8 @@ class Actions:
         self._refuse_while_stopping()
         refused = await self._check(processes)
         fit = [process for process in processes if process.template.name not in refused]
+        for name in {process.template.name for process in fit}:
+            self._supervisor.services.nurseries.renew(name)  # a restart is for new code
         results = {name: result for program in refused.values() for name, result in program.items()}
         if rolling:
             done = await self._restart_rolling(fit)

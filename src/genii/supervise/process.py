@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     from genii.supervise.deadlines import Deadlines
     from genii.supervise.machine import Effect, Event, Rules
     from genii.supervise.model import Program
+    from genii.supervise.nurseries import Nurseries
     from genii.supervise.output import Output
     from genii.supervise.record import Found
     from genii.supervise.recorder import Recorder
@@ -89,6 +90,7 @@ class Services:
     """Takes the sockets of a program back from one of its processes, given by its pidfd."""
     listen: Callable[[], None]
     """Takes in what processes have said up to now."""
+    nurseries: Nurseries
     paused: Callable[[Process], bool]
     """Says whether a process that is being started is to take no work."""
     spawns: int = 0
@@ -195,7 +197,7 @@ class Process:
         try:
             command = self._command()
             try:
-                pid = services.spawner.spawn(command)
+                pid = self._spawn_warm(command) or services.spawner.spawn(command)
             finally:
                 if self.program.stdin == "pipe":
                     os.close(command.stdin)  # the process keeps it open itself, see _stdin
@@ -215,18 +217,26 @@ class Process:
         services.loop.call_soon(self._record, pid)
         self.handle(Spawned(pid))
 
+    def _spawn_warm(self, command: Command) -> int:
+        """Start it from the program's nursery, where there is one; else return 0."""
+        if not self.program.warm or command.sockets:
+            return 0
+        return self.services.nurseries.spawn(self.program, digest(self.template), command)
+
     def _record(self, pid: int) -> None:
         """Write down what a later supervisor needs to know this process by."""
         self.started_digest = digest(self.template)
         try:
             started = start_time(pid)
         except ProcessLookupError:
+            self.services.nurseries.begin(pid)
             return
         self.services.recorder.write(
             "process", self.name, pid, started, self.started_digest, self.started_at, self.life.restarts
         )
         if self.running:
             self.services.recorder.write("running", self.name)
+        self.services.nurseries.begin(pid)
 
     def _watch(self, pid: int) -> None:
         try:

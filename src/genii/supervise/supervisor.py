@@ -20,6 +20,7 @@ from genii.supervise.elastic import Elastic
 from genii.supervise.environment import inherited
 from genii.supervise.health import Health
 from genii.supervise.model import ProbeKind, Settings, State
+from genii.supervise.nurseries import Nurseries
 from genii.supervise.ordering import Ordering
 from genii.supervise.output import Output
 from genii.supervise.plan import start_order, with_dependencies
@@ -78,6 +79,7 @@ class Supervisor:
         self._receivers: list[Callable[[Event], None]] = []
         self._state_dir = settings.state_dir
         poller = Poller(loop)
+        spawner = Spawner(poller)
         self._notify = NotifySocket(os.path.join(settings.state_dir, "notify.sock"))
         poller.add(self._notify.fileno(), self._read_notifications)
         self.sockets = Sockets()
@@ -85,7 +87,7 @@ class Supervisor:
             loop=loop,
             poller=poller,
             deadlines=Deadlines(loop),
-            spawner=Spawner(poller),
+            spawner=spawner,
             output=Output(poller, *keeper),
             recorder=Recorder(os.path.join(settings.state_dir, "record"), boot_id(), __version__),
             environment=inherited(os.environ),
@@ -97,6 +99,7 @@ class Supervisor:
             sockets=self.sockets.of,
             adopt_sockets=self.sockets.adopt,
             listen=self._read_notifications,
+            nurseries=Nurseries(spawner, poller, loop.time),
             paused=self._starts_paused,
         )
         self.slots = Slots(self.services)
@@ -384,6 +387,7 @@ class Supervisor:
         self.services.poller.remove(self._notify.fileno())
         self._notify.close()
         self.services.deadlines.close()
+        self.services.nurseries.close()
         self.services.spawner.close()
         self.sockets.close()
         self.services.poller.close()
