@@ -8,13 +8,13 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
-from genii.errors import UsageError
+from genii.errors import NotRunning, UsageError
 from genii.system.notify import notify
 
 if TYPE_CHECKING:
     from genii.gearman.worker import Worker
 
-__all__ = ["configure", "run"]
+__all__ = ["configure", "find_worker", "run"]
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -34,6 +34,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add("--http", metavar="ADDRESS", help="with --min or --max: serve a status page there, as host:port")
     add("--codec", default=None, metavar="NAME", help="bytes, text, json or msgpack (default: the class's)")
     add("--id", default="", metavar="TEXT", help="how the server's list of workers calls it")
+    add("--warm", action="store_true", help="with --min or --max: fork them from a process that has the class loaded")
     add("--nursery", action="store_true", help=argparse.SUPPRESS)
     add("--list", action="store_true", help="print the names of the jobs that it offers, and end")
 
@@ -43,18 +44,19 @@ def run(options: argparse.Namespace) -> int:
     if options.max_jobs < 0:
         raise UsageError("--jobs is 0 or more")
     if options.min is not None or options.max is not None or options.http:
-        from genii.cli.crew import run_crew
+        from genii.cli.work_slots import run_slots
 
-        return run_crew(options)
-    found = _find(options)
+        return run_slots(options)
+    found = find_worker(options)
     if options.nursery:
         _load_ahead(found)
-        serve_nursery()
+        _serve_nursery()
     worker = _make(found, options)
     if options.list:
         print("\n".join(worker.functions))
         return 0
     logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s")
+    _tie_to_manager()
     worker.check()  # a class without jobs must not count as started
     if os.environ.get("GENII_PAUSED") == "1":
         worker.pause()
@@ -63,7 +65,20 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def serve_nursery() -> None:
+def _tie_to_manager() -> None:
+    """Have the kernel kill us when the slot manager that started us is gone, however it ended (prctl(2))."""
+    manager = os.environ.get("GENII_LIFELINE", "")
+    if not manager.isdigit():
+        return
+    import ctypes
+    import signal
+
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+    if os.getppid() != int(manager):
+        raise NotRunning(f"the slot manager (pid {manager}) has ended")
+
+
+def _serve_nursery() -> None:
     """Become the process whose children start warm; returns in each of them."""
     from genii.system.nursery import serve
 
@@ -78,7 +93,7 @@ def _load_ahead(found: type[Worker]) -> None:
         import genii.gearman.async_worker  # noqa: F401 -- for its side effect
 
 
-def _find(options: argparse.Namespace) -> type[Worker]:
+def find_worker(options: argparse.Namespace) -> type[Worker]:
     """Import the class; a user's mistake is told without our part of the traceback."""
     from importlib import import_module
 

@@ -25,6 +25,7 @@ from genii.system.spawn import Command
 
 if TYPE_CHECKING:
     from genii.control.options import Options
+    from genii.gearman.queue_depth import QueueDepth
     from genii.supervise.model import Settings
     from genii.supervise.report import Event
     from genii.supervisord.runtime import Runtime
@@ -82,6 +83,7 @@ class _Daemon:
         """Run until everything has ended; return the exit code."""
         loop = asyncio.get_running_loop()
         self._supervisor = supervisor = Supervisor(self._settings, self._load, self._keeper, loop)
+        supervisor.elastic.demand.make_queues = _queue_depth
         if self._settings.supervisord:
             from genii.supervisord.runtime import Runtime
 
@@ -205,3 +207,10 @@ class _Daemon:
             self._status = failed if not isinstance(status, int) else 128 - status if status < 0 else status or failed
             _log.warning("%s has ended (%s): ending too, with %d", event.name, event.data["reason"], self._status)
             self._end()
+
+
+def _queue_depth() -> QueueDepth:
+    """Return whoever asks job servers for their queues; imported only where a program follows one."""
+    from genii.gearman.queue_depth import QueueDepth
+
+    return QueueDepth()

@@ -26,6 +26,8 @@ __all__ = ["Demand", "Queues"]
 _log = logging.getLogger(__name__)
 QUEUE_INTERVAL = 0.25
 """Seconds between two looks at a queue."""
+FULL_INTERVAL = 1.0
+"""The same where nothing more can be started: only to tell."""
 CPU_INTERVAL = 1.0
 """Seconds over which the use of the processor is measured."""
 
@@ -34,7 +36,10 @@ class Queues(Protocol):
     """Whoever knows the queues of job servers."""
 
     async def waiting(self, servers: Sequence[str], pids: Sequence[int]) -> int:
-        """Return how many jobs wait that the processes ``pids`` could do. Raises GeniiError or OSError."""
+        """Return how many jobs wait that the processes ``pids`` could do. Raises GeniiError, OSError or ValueError."""
+
+    def close(self) -> None:
+        """Let go of connections."""
 
 
 class Demand:
@@ -44,19 +49,22 @@ class Demand:
         self._supervisor = supervisor
         self._changed = changed
         self._looking: dict[str, asyncio.Task[None]] = {}
+        self._intervals: dict[str, float] = {}
         self._used: dict[str, tuple[int, float, float]] = {}
         """Process -> pid, seconds of processor time, and when that was."""
-        self.queues: Queues | None = None
-        """None: nobody knows."""
+        self.make_queues: Callable[[], Queues | None] = lambda: None
+        """Makes whoever knows the queues, when somebody is needed for the first time."""
+        self._queues: Queues | None = None
 
-    def watch(self, program: Program, *, saturated: bool) -> None:
-        """Look again when it is time to; ``saturated``: all processes are busy, and there may be more of them."""
+    def watch(self, program: Program, *, saturated: bool, room: bool) -> None:
+        """Look again when it is time to; ``saturated``: all processes are busy; ``room``: there may be more of them."""
         deadlines, name = self._supervisor.services.deadlines, program.name
         key = ("demand", name)
         if program.scaling.follow == "cpu":
             if not deadlines.pending(key):
                 deadlines.set(key, self._supervisor.loop.time() + CPU_INTERVAL, lambda: self._measure(name))
         elif program.scaling.follow == "queue" and saturated:
+            self._intervals[name] = QUEUE_INTERVAL if room else FULL_INTERVAL
             if name not in self._looking and not deadlines.pending(key):
                 self._look(name)
         else:
@@ -71,10 +79,14 @@ class Demand:
         """Give up all looks."""
         for task in self._looking.values():
             task.cancel()
+        if self._queues is not None:
+            self._queues.close()
 
     def _look(self, name: str) -> None:
-        if self.queues is not None and name not in self._looking and name in self._supervisor.slots.programs:
-            task = self._supervisor.loop.create_task(self._ask(name, self.queues))
+        if self._queues is None:
+            self._queues = self.make_queues()
+        if self._queues is not None and name not in self._looking and name in self._supervisor.slots.programs:
+            task = self._supervisor.loop.create_task(self._ask(name, self._queues))
             self._looking[name] = task
             task.add_done_callback(lambda _: self._looking.pop(name, None))
 
@@ -83,11 +95,11 @@ class Demand:
         pids = [process.life.pid for process in supervisor.slots.of(name) if process.life.pid]
         try:
             waiting = await queues.waiting(supervisor.slots.programs[name].scaling.servers, pids)
-        except (GeniiError, OSError) as error:
+        except (GeniiError, OSError, ValueError) as error:
             _log.debug("%s: what waits is not known: %s", name, error)
             waiting = 0
         pool = supervisor.elastic.pool(name)
-        again = supervisor.loop.time() + QUEUE_INTERVAL
+        again = supervisor.loop.time() + self._intervals.get(name, QUEUE_INTERVAL)
         supervisor.services.deadlines.set(("demand", name), again, lambda: self._look(name))
         if waiting != pool.waiting:
             pool.waiting = waiting

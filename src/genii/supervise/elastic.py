@@ -191,8 +191,8 @@ class Elastic:
             step = step._replace(start=0)  # what fails is not tried more often because there is much to do
         pool.pace = step.pace
         self._carry_out(name, step)
-        saturated = all(member.busy for member in members) and len(members) < bounds.maximum
-        self.demand.watch(program, saturated=saturated)
+        saturated = all(member.busy for member in members)
+        self.demand.watch(program, saturated=saturated, room=len(members) < bounds.maximum)
 
     def _rest(self, name: str) -> None:
         self._supervisor.services.deadlines.cancel(("scale", name))
