@@ -76,7 +76,8 @@ def resolve(
         if program is not None:
             programs[name] = program
     check_programs(programs, scopes, http.listen)
-    return Settings(path=main.path, http=http, programs=programs, **own), scopes
+    named = servers.addresses if "jobs" in main.data else ()
+    return Settings(path=main.path, http=http, job_servers=named, programs=programs, **own), scopes
 
 
 def _check_tables(source: Source, main: Source, faults: Faults) -> None:

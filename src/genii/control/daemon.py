@@ -128,7 +128,7 @@ class _Daemon:
             raise UnknownProgram(f"--exit-on-fatal: there is no program {min(unknown)!r}")
         if options.exit_on_fatal:
             supervisor.subscribe(self._watch_fatal)
-        self._server = ControlServer(supervisor)
+        self._server = ControlServer(supervisor, options.front)
         supervisor.upgrader = self._upgrade
 
     def _show(self) -> None:
