@@ -18,7 +18,7 @@ class Command(NamedTuple):
     module: str
 
 
-GROUPS = ("Run", "Look", "Steer", "Tools")
+GROUPS = ("Run", "Look", "Steer", "Fleet", "Tools")
 
 COMMANDS: dict[str, Command] = {
     "up": Command("Run", "run what is declared, in the foreground or (-d) as a daemon", "up"),
@@ -33,6 +33,8 @@ COMMANDS: dict[str, Command] = {
     "signal": Command("Steer", "send a signal to programs", "signal"),
     "scale": Command("Steer", "change how many processes a program has", "scale"),
     "update": Command("Steer", "read the configuration again and apply what changed", "update"),
+    "tasks": Command("Fleet", "list the tasks of tasks.py (also: genii -T)", "tasks"),
+    "task": Command("Fleet", "run a task of tasks.py on its hosts", "task"),
     "init": Command("Tools", "write a commented genii.toml for this folder", "init"),
     "check": Command("Tools", "check a configuration: file:line:col: what is wrong", "check"),
     "export": Command("Tools", "print a JSON Schema, a completion script, a supervisord.conf as TOML", "export"),

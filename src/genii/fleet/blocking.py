@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping
     from concurrent.futures import Future
 
-    from genii.fleet.result import Secret
+    from genii.fleet.secret import Secret
 
 __all__ = ["Abandoned", "Remote"]
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
 from genii.errors import GeniiError, UsageError
-from genii.fleet.result import Mask, Secret
+from genii.fleet.secret import Mask, Secret
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -21,7 +21,7 @@ Answers: TypeAlias = "Mapping[str, Answer] | Sequence[tuple[str, Answer]]"
 _WINDOW = 1 << 16
 _LARGEST_TRANSCRIPT = 1 << 20
 _TOO_OFTEN = 1000
-_ESCAPE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[()][A-Z0-9]|[=>78cM])|\r(?=\n)|\r\r")
+_ESCAPE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[()][A-Z0-9]|[=>78cM])|\r")
 _TAIL = 200
 
 

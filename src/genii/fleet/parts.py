@@ -15,8 +15,12 @@ def need(module: str, purpose: str) -> Any:
     Raises:
         UsageError: it is not installed.
     """
+    import sys
     from importlib import import_module
 
+    # The command hides it from msgspec (see cli/main.py); these libraries need it in earnest.
+    if sys.modules.get("typing_extensions", need) is None:
+        del sys.modules["typing_extensions"]
     try:
         return import_module(module)
     except ModuleNotFoundError as error:

@@ -25,8 +25,8 @@ from genii.system.threads import ThreadPool
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
-    from genii.fleet.result import Result
     from genii.fleet.task import Task
+    from genii.fleet.task_result import TaskResult
     from genii.fleet.transport import Connection, Host, Transport
 
 __all__ = ["LIMIT", "Observer", "Outcome", "Performance"]
@@ -43,7 +43,7 @@ class Outcome:
 
     task: str
     host: str
-    results: list[Result] = field(default_factory=list)
+    results: list[TaskResult] = field(default_factory=list)
     """Of all that was done there, in order."""
     value: Any = None
     """What the function returned."""
@@ -67,7 +67,7 @@ class Observer:
     def host_begins(self, host: str) -> None:
         """Begin with a host; called within its own context, so that a context variable set here is its own."""
 
-    def result(self, host: str, result: Result) -> None:
+    def result(self, host: str, result: TaskResult) -> None:
         """Take what became of one command or state."""
 
     def line(self, host: str, text: str) -> None:
@@ -144,7 +144,7 @@ class Performance:
         """Run what the task needs, then the task; return what it returns."""
         name = outcome.host
 
-        def observe(result: Result) -> None:
+        def observe(result: TaskResult) -> None:
             outcome.results.append(result)
             self._observer.result(name, result)
 

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import shlex
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from genii.errors import CheckFailed, CommandFailed, UsageError
-from genii.fleet.command import Command, quote
-from genii.fleet.execution import Output, execute
+from genii.fleet.capture import Capture, Lines
+from genii.fleet.command import Command
+from genii.fleet.execute import execute
 from genii.fleet.expect import converse
-from genii.fleet.result import Mask, Result, Secret
+from genii.fleet.secret import Mask, Secret
 from genii.fleet.state.system import SYSTEM, System
+from genii.fleet.task_result import TaskResult
 from genii.units import parse_duration
 
 if TYPE_CHECKING:
@@ -21,16 +24,50 @@ if TYPE_CHECKING:
     from genii.fleet.state.plan import Question
     from genii.fleet.transport import Connection
 
-__all__ = ["Commander", "RemoteFailed", "Settings"]
+__all__ = ["Commander", "Output", "RemoteFailed", "Settings"]
 
 T = TypeVar("T")
 _SHORTENED = 500
 
 
+LARGEST_OUTPUT = 16 << 20
+"""Bytes of each stream that are kept; what a host prints beyond is read and dropped."""
+
+
+@dataclass(slots=True)
+class Output:
+    """What a command printed, and its exit status."""
+
+    status: int = 0
+    stdout: bytes = b""
+    stderr: bytes = b""
+    truncated: bool = False
+
+
+class _Kept:
+    """The first part of a stream; also handed on by line to who wants to read along."""
+
+    def __init__(self, on_line: Callable[[str], None] | None) -> None:
+        self.capture = Capture(LARGEST_OUTPUT)
+        self._lines = Lines()
+        self._on_line = on_line
+
+    def add(self, data: bytes) -> None:
+        self.capture.add(data)
+        if self._on_line is not None:
+            for line in self._lines.feed(data):
+                self._on_line(line)
+
+    def end(self) -> None:
+        if self._on_line is not None:
+            for line in self._lines.end():
+                self._on_line(line)
+
+
 class RemoteFailed(CommandFailed):
     """A command failed on a host; ``result`` tells all about it."""
 
-    def __init__(self, message: str, result: Result) -> None:
+    def __init__(self, message: str, result: TaskResult) -> None:
         super().__init__(message, result.status, result.stderr or result.stdout)
         self.result = result
 
@@ -58,7 +95,7 @@ class Commander:
         settings: Settings | None = None,
         *,
         mask: Mask | None = None,
-        observe: Callable[[Result], None] | None = None,
+        observe: Callable[[TaskResult], None] | None = None,
         print_line: Callable[[str], None] | None = None,
     ) -> None:
         self.connection = connection
@@ -115,7 +152,7 @@ class Commander:
         may_fail: bool = False,
         changes: bool = True,
         stream: bool = False,
-    ) -> Result:
+    ) -> TaskResult:
         """Run a command with sh(1) and return its result.
 
         ``changes=False`` says that it only reads: it is then run in a dry run, too. ``stream`` shows its output line by
@@ -127,8 +164,10 @@ class Commander:
             TimedOut: it took longer than ``timeout`` (seconds, or ``"5m"``).
             ConnectionFailed: the connection broke.
         """
-        wanted = Command(command, cwd, env or {}, "root" if self.settings.sudo else "")
-        return await self._run(wanted, input, timeout, may_fail=may_fail, changes=changes, stream=stream)
+        return await self._run(
+            command, "root" if self.settings.sudo else "", input,
+            cwd=cwd, env=env, timeout=timeout, may_fail=may_fail, changes=changes, stream=stream,
+        )  # fmt: skip
 
     async def sudo(
         self,
@@ -142,57 +181,85 @@ class Commander:
         may_fail: bool = False,
         changes: bool = True,
         stream: bool = False,
-    ) -> Result:
+    ) -> TaskResult:
         """Run a command as another user; the password is never an argument and never in a log.
 
         Raises:
             SudoRefused: sudo did not let us in; else as ``run``.
         """
-        wanted = Command(command, cwd, env or {}, user)
-        return await self._run(wanted, input, timeout, may_fail=may_fail, changes=changes, stream=stream)
+        return await self._run(
+            command, user, input,
+            cwd=cwd, env=env, timeout=timeout, may_fail=may_fail, changes=changes, stream=stream,
+        )  # fmt: skip
 
     async def _run(
         self,
-        command: Command,
+        command: str,
+        user: str,
         given: str | bytes,
-        timeout: float | str | None,
         *,
+        cwd: str,
+        env: Mapping[str, str] | None,
+        timeout: float | str | None,
         may_fail: bool,
         changes: bool,
         stream: bool,
-    ) -> Result:
+    ) -> TaskResult:
         if changes and self.dry_run:
-            return self._report(self._result(command.text, changed=True, planned=True))
+            return self._report(self._result(command, changed=True, planned=True))
         data = given.encode() if isinstance(given, str) else given
-        output = await self._execute(command, data, timeout, on_line=self.say if stream else None)
-        result = self._report(self._result(command.text, output, changed=changes))
+        on_line = self.say if stream else None
+        output = await self._execute(command, user=user, given=data, cwd=cwd, env=env, timeout=timeout, on_line=on_line)
+        result = self._report(self._result(command, output, changed=changes))
         if not (result.ok or may_fail):
             raise self._failed(result)
         return result
 
     async def _execute(
         self,
-        command: Command,
-        given: bytes = b"",
-        timeout: float | str | None = None,
+        text: str,
         *,
+        user: str = "",
+        given: bytes = b"",
+        cwd: str = "",
+        env: Mapping[str, str] | None = None,
+        timeout: float | str | None = None,
         on_line: Callable[[str], None] | None = None,
     ) -> Output:
-        seconds = self.settings.timeout if timeout is None else parse_duration(timeout)
-        root = bool(command.user) and (await self.system()).is_root
-        return await execute(
-            self.connection,
-            command,
-            input=given,
-            password=self.settings.password.reveal(),
-            root=root,
-            timeout=seconds,
-            on_line=on_line,
-        )
+        """Run a text with sh(1), as another user by choice, and collect its output."""
+        root = bool(user) and (await self.system()).is_root
+        if root and user != "root":  # as root there is no need of sudo, which may not be installed
+            text = shlex.join(["exec", "su", "-s", "/bin/sh", "-c", text, user])
+        sudo = bool(user) and not root
+        if not (sudo or cwd or env):
+            text = shlex.join(["exec", "sh", "-c", text])
+        command = Command(text, environment=env or {}, directory=cwd, sudo=sudo, user=user, input=given)
+        return await self._collect(command, timeout, on_line)
 
-    def _result(self, command: str, output: Output | None = None, **more: Any) -> Result:
+    async def _collect(
+        self, command: Command, timeout: float | str | None, on_line: Callable[[str], None] | None
+    ) -> Output:
+        out, errors = _Kept(on_line), _Kept(on_line)
+        seconds = self.settings.timeout if timeout is None else parse_duration(timeout)
+        try:
+            status = await execute(
+                self.connection,
+                command,
+                on_output=out.add,
+                on_error=errors.add,
+                password=self.settings.password.reveal() or None,
+                timeout=seconds,
+            )
+        except CommandFailed as error:  # sudo
+            raise CommandFailed(f"{self.name}: {error}", error.status) from None
+        out.end()
+        errors.end()
+        whole = out.capture.whole and errors.capture.whole
+        return Output(status, out.capture.kept, errors.capture.kept, truncated=not whole)
+
+    def _result(self, command: str, output: Output | None = None, **more: Any) -> TaskResult:
         output = output or Output()
-        return Result(
+        return TaskResult(
             self.name,
             self.mask(command),
             output.status,
@@ -202,12 +269,12 @@ class Commander:
             **more,
         )
 
-    def _report(self, result: Result) -> Result:
+    def _report(self, result: TaskResult) -> TaskResult:
         if self._observe is not None:
             self._observe(result)
         return result
 
-    def _failed(self, result: Result) -> RemoteFailed:
+    def _failed(self, result: TaskResult) -> RemoteFailed:
         said = (result.stderr.strip() or result.stdout.strip())[-_SHORTENED:]
         end = f"signal {result.status - 128}" if result.status > 128 else f"exit status {result.status}"
         command = result.command if len(result.command) <= _SHORTENED else f"{result.command[:_SHORTENED]}…"
@@ -220,7 +287,7 @@ class Commander:
         *,
         timeout: float | str = 30,
         may_fail: bool = False,
-    ) -> Result:
+    ) -> TaskResult:
         """Run a command on a terminal and answer what it asks; without a command it is the login shell.
 
         ``answers`` maps regular expressions to what is typed when they come, in any order; or it is a list of pairs,
@@ -238,7 +305,7 @@ class Commander:
         what = words or "login shell"
         if self.dry_run:
             return self._report(self._result(what, changed=True, planned=True))
-        text = Command(words).line("") if words else ""
+        text = shlex.join(["exec", "sh", "-c", words]) if words else ""
         status, transcript = await converse(self.connection, text, given, parse_duration(timeout))
         output = Output(status, transcript.encode())
         result = self._report(self._result(what, output, changed=True))
@@ -246,13 +313,13 @@ class Commander:
             raise self._failed(result)
         return result
 
-    async def check(self, command: str, *, sudo: bool | None = None) -> Result:
+    async def check(self, command: str, *, sudo: bool | None = None) -> TaskResult:
         """Run a check such as ``apachectl configtest``: its exit status decides. It runs in a dry run, too.
 
         Raises:
             CheckFailed: it said no; carries all that it printed.
         """
-        result = self._result(command, await self._execute(Command(command, user=self._user(sudo))))
+        result = self._result(command, await self._execute(command, user=self._user(sudo)))
         self._report(result)
         if not result.ok:
             raise CheckFailed(f"{self.name}: the check {result.command!r} failed", result.stderr + result.stdout)
@@ -264,7 +331,7 @@ class Commander:
         """Return what kind of system it is; asked once."""
         async with self._asking:
             if self._system is None:
-                output = await execute(self.connection, Command(SYSTEM.script), timeout=self.settings.timeout)
+                output = await self._execute(SYSTEM.script)
                 self._system = SYSTEM.read(output.stdout)
             return self._system
 
@@ -272,7 +339,7 @@ class Commander:
         return "root" if (self.settings.sudo if sudo is None else sudo) else ""
 
     async def _ask(self, question: Question[T], user: str) -> T:
-        output = await self._execute(Command(question.script, user=user))
+        output = await self._execute(question.script, user=user)
         if output.status != 0:
             said = output.stderr.decode(errors="replace").strip()
             raise self._failed(self._result("a look at the host", replace(output, stderr=said.encode())))
@@ -284,8 +351,7 @@ class Commander:
         Raises:
             RemoteFailed: there is none, or we may not read it.
         """
-        command = Command(f"cat -- {quote(path)}", user=self._user(sudo))
-        output = await self._execute(command)
+        output = await self._execute(f"cat -- {shlex.quote(path)}", user=self._user(sudo))
         if output.status != 0 or output.truncated:
             raise self._failed(self._result(f"read {path}", replace(output, stdout=b"", status=output.status or 1)))
         return output.stdout

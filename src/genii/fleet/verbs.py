@@ -12,16 +12,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from genii.errors import CheckFailed, UsageError
-from genii.fleet.command import Command
 from genii.fleet.remote import Commander, RemoteFailed
-from genii.fleet.result import Secret
+from genii.fleet.secret import Secret
 from genii.fleet.state import files, git, lines, packages, services, users
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from genii.fleet.result import Result
     from genii.fleet.state.plan import Plan, Question
+    from genii.fleet.task_result import TaskResult
 
 __all__ = ["AsyncRemote"]
 
@@ -29,11 +28,11 @@ T = TypeVar("T")
 
 
 class AsyncRemote(Commander):
-    """One host, for ``async`` tasks; every method that changes something says so in its ``Result``."""
+    """One host, for ``async`` tasks; every method that changes something says so in its ``TaskResult``."""
 
     async def _reach(
         self, what: str, question: Question[T], planned: Callable[[T], Plan], user: str, *, check: str = ""
-    ) -> Result:
+    ) -> TaskResult:
         """Ask, plan, and carry the plan out."""
         plan = planned(await self._ask(question, user))
         result = self._result(what, changed=plan.changes, difference=self.mask(plan.difference), planned=self.dry_run)
@@ -45,14 +44,14 @@ class AsyncRemote(Commander):
         return self._report(result)
 
     async def _step(self, what: str, command: str, given: bytes, user: str) -> None:
-        output = await self._execute(Command(command, user=user), given)
+        output = await self._execute(command, user=user, given=given)
         if output.status == files.CHECK_FAILED:
             text = self._result(what, output)
             raise CheckFailed(f"{self.name}: {what}: its check failed, nothing was changed", text.stderr + text.stdout)
         if output.status != 0:
             raise self._report_failed(self._result(what, output))
 
-    def _report_failed(self, result: Result) -> RemoteFailed:
+    def _report_failed(self, result: TaskResult) -> RemoteFailed:
         return self._failed(self._report(result))
 
     async def package(
@@ -63,7 +62,7 @@ class AsyncRemote(Commander):
         purge: bool = False,
         options: str = "",
         manager: str = "",
-    ) -> Result:
+    ) -> TaskResult:
         """Have packages installed (``name=version`` for a certain one), removed, or as new as they can be.
 
         ``refresh`` has the host learn what there is before something is installed; where it knows nothing yet, that is
@@ -94,7 +93,7 @@ class AsyncRemote(Commander):
         check: str = "",
         manager: str = "",
         config: str = "",
-    ) -> Result:
+    ) -> TaskResult:
         """Have a service run or not, start at boot or not; restart or reload it.
 
         ``check`` is a command, such as ``nginx -t``, that must pass before anything of it is done. ``manager`` is
@@ -132,7 +131,7 @@ class AsyncRemote(Commander):
         create_home: bool = True,
         remove_home: bool = False,
         keys: Sequence[str] | None = None,
-    ) -> Result:
+    ) -> TaskResult:
         """Have a user there, as it is described, or gone.
 
         ``password`` is a hash as crypt(3) makes it. ``groups`` are joined beside those it is in; ``only_groups`` leaves
@@ -153,7 +152,7 @@ class AsyncRemote(Commander):
             return result
         return await self._authorize(name, keys, result)
 
-    async def _authorize(self, name: str, keys: Sequence[str], result: Result) -> Result:
+    async def _authorize(self, name: str, keys: Sequence[str], result: TaskResult) -> TaskResult:
         account = await self._ask(users.ask_user(name), "root")
         if not account.exists:  # a dry run has not made it
             return replace(result, difference=result.difference + "".join(f"+ key {key}\n" for key in keys))
@@ -171,7 +170,7 @@ class AsyncRemote(Commander):
 
     async def group(
         self, name: str, *, state: users.State = "present", gid: int | None = None, system: bool = False
-    ) -> Result:
+    ) -> TaskResult:
         """Have a group there or gone.
 
         Raises:
@@ -195,7 +194,7 @@ class AsyncRemote(Commander):
         check: str = "",
         backup: bool = False,
         sudo: bool | None = None,
-    ) -> Result:
+    ) -> TaskResult:
         """Have a file with some content (or that of ``source``, here), a directory, a link, or nothing at a path.
 
         It is replaced in one step and never half written. ``check`` must pass, or the old one stays: with ``{path}`` in
@@ -216,7 +215,7 @@ class AsyncRemote(Commander):
             files.WantedFile(path, state, data, target, mode, owner, group, check, backup), sudo=sudo
         )
 
-    async def _reach_file(self, wanted: files.WantedFile, *, sudo: bool | None) -> Result:
+    async def _reach_file(self, wanted: files.WantedFile, *, sudo: bool | None) -> TaskResult:
         question = files.ask_file(wanted.path, content=wanted.content is not None or wanted.state == "absent")
         what = f"file {wanted.path} {wanted.state}"
         return await self._reach(what, question, partial(files.plan_file, wanted), self._user(sudo))
@@ -233,7 +232,7 @@ class AsyncRemote(Commander):
         backup: bool = False,
         sudo: bool | None = None,
         variables: Mapping[str, object] | None = None,
-    ) -> Result:
+    ) -> TaskResult:
         """Have a file made from a jinja2 template; it knows ``host``, ``system``, the host's variables and those given.
 
         Raises:
@@ -260,7 +259,7 @@ class AsyncRemote(Commander):
         check: str = "",
         backup: bool = False,
         sudo: bool | None = None,
-    ) -> Result:
+    ) -> TaskResult:
         """Have a line in a file, in place of the one that ``matching`` finds; or have such lines gone.
 
         Raises:
@@ -290,7 +289,7 @@ class AsyncRemote(Commander):
         force: bool = False,
         depth: int = 0,
         sudo: bool | None = None,
-    ) -> Result:
+    ) -> TaskResult:
         """Have a branch, a tag or a commit of a repository checked out at a path.
 
         Raises:

@@ -9,9 +9,9 @@ from __future__ import annotations
 import posixpath
 import re
 from dataclasses import dataclass
+from shlex import quote
 from typing import TYPE_CHECKING, Literal
 
-from genii.fleet.command import quote
 from genii.fleet.state.difference import unified
 from genii.fleet.state.plan import Plan, Question, StateError, Step
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import posixpath
 import re
 from dataclasses import dataclass
+from shlex import quote
 
-from genii.fleet.command import quote
 from genii.fleet.state.plan import Plan, Question, StateError, Step, fields, one_line
 
 __all__ = ["Checkout", "ask_checkout", "plan_checkout"]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from shlex import quote
 from typing import TYPE_CHECKING, Literal
 
-from genii.fleet.command import quote
 from genii.fleet.state.plan import Plan, Question, StateError, Step, fields, one_line
 
 if TYPE_CHECKING:

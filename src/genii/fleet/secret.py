@@ -1,14 +1,13 @@
-"""What became of a command or a wanted state on one host, and what must not be seen in it. No I/O."""
+"""Texts that people and files must not get to see, and how they are kept from them. No I/O."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["Mask", "Result", "Secret"]
+__all__ = ["Mask", "Secret"]
 
 _HIDDEN = "******"
 
@@ -57,35 +56,3 @@ class Mask:
         for secret in self._secrets:
             text = text.replace(secret, _HIDDEN)
         return text
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """What became of one command or wanted state on one host; true if it went well, its text is the output."""
-
-    host: str
-    command: str
-    """What was run, or which state was wanted; secrets are hidden."""
-    status: int = 0
-    """The exit status; 128 + N after signal N."""
-    stdout: str = ""
-    stderr: str = ""
-    changed: bool = False
-    """Whether the host is different now, or would be (``planned``). A plain command counts as a change."""
-    difference: str = ""
-    """What changed, for people: a unified diff of a file, a line for each package, …"""
-    planned: bool = False
-    """Whether this is a dry run: nothing was done."""
-    truncated: bool = False
-    """Whether there was more output than is kept."""
-
-    @property
-    def ok(self) -> bool:
-        """Whether it went well."""
-        return self.status == 0
-
-    def __bool__(self) -> bool:
-        return self.ok
-
-    def __str__(self) -> str:
-        return self.stdout.rstrip("\n")
