@@ -36,7 +36,6 @@ def test_a_list_is_gone_through_in_turn() -> None:
     dialogue = Dialogue([("login:", "bob"), ("[Pp]assword:", Secret("x")), (r"\$ ", "exit")])
     assert dialogue.feed("password: not yet. login: ") == ["bob\n"]
     assert dialogue.feed("Password: ") == ["x\n"]
-    assert not dialogue.done
     assert dialogue.feed("$ ") == ["exit\n"]
     assert dialogue.done
     dialogue.check_end()

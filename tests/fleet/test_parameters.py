@@ -19,7 +19,7 @@ class Colour(Enum):
     blue = 2
 
 
-def function(
+def function(  # type: ignore[no-untyped-def] # the last one has no annotation
     host: object,
     version: str,
     count: int = 1,
@@ -33,7 +33,7 @@ def function(
     names: list[str] | None = None,
     numbers: Optional[list[int]] = None,  # noqa: UP045 -- the old way to write it is read, too
     untyped: int | None = None,
-    guessed=7,  # type: ignore[no-untyped-def] # noqa: ANN001
+    guessed=7,
 ) -> None: ...
 
 

@@ -10,6 +10,7 @@ import pytest
 
 import genii
 from genii.errors import CheckFailed, TimedOut
+from genii.fleet.engine import Fleet
 from genii.fleet.local import LocalConnection, LocalTransport
 from genii.fleet.performance import Observer, Outcome, Performance
 from genii.fleet.remote import RemoteFailed, Settings
@@ -54,9 +55,11 @@ class Seen(Observer):
         self.lines: list[tuple[str, str]] = []
         self.results: list[TaskResult] = []
         self.ended: list[Outcome] = []
+        self.said = asyncio.Event()
 
     def line(self, host: str, text: str) -> None:
         self.lines.append((host, text))
+        self.said.set()
 
     def result(self, host: str, result: TaskResult) -> None:
         self.results.append(result)
@@ -73,8 +76,16 @@ def perform(task: Task, *stages: list[Host], seen: Seen | None = None, **setting
     values = settings.pop("values", {})
     transport = settings.pop("transport", None) or Here()
     limit = settings.pop("limit", None)
-    performance = Performance(task, values, transport, Settings(**settings), limit=limit, observer=seen)
-    outcomes = asyncio.run(performance.run(stages or [hosts("a")]))
+    fail_fast = settings.pop("fail_fast", False)
+
+    async def run() -> list[Outcome]:
+        async with Fleet(transport) as fleet:
+            performance = Performance(
+                task, values, fleet, Settings(**settings), limit=limit, observer=seen, fail_fast=fail_fast
+            )
+            return await performance.run(stages or [hosts("a")])
+
+    outcomes = asyncio.run(run())
     assert getattr(transport, "open", 0) == 0, "a connection was left open"
     return {outcome.host: outcome for outcome in outcomes}
 
@@ -264,6 +275,15 @@ def test_no_more_hosts_than_the_limit_are_open_at_once() -> None:
     assert transport.most <= 3
 
 
+def test_after_a_failure_no_further_host_is_begun_if_that_is_wanted() -> None:
+    @genii.task(limit=1)
+    def main(host: genii.Remote) -> None:
+        host.run("false" if host.name == "b" else "true")
+
+    found = perform(main, hosts("a", "b", "c"), hosts("d"), fail_fast=True)
+    assert {name: outcome.ok for name, outcome in found.items()} == {"a": True, "b": False}
+
+
 def test_plain_functions_run_side_by_side() -> None:
     together = threading.Barrier(4, timeout=30)
 
@@ -294,8 +314,7 @@ def _runs(pid: str) -> bool:
         return False
 
 
-def test_an_interruption_ends_threads_and_processes_and_keeps_what_finished(tmp_path: Path) -> None:
-    blocked = threading.Event()
+def test_an_interruption_ends_threads_and_processes_and_keeps_what_finished() -> None:
     went_on = threading.Event()
 
     @genii.task
@@ -303,27 +322,25 @@ def test_an_interruption_ends_threads_and_processes_and_keeps_what_finished(tmp_
         if host.name == "quick":
             return
         try:
-            blocked.set()
-            host.run(f"echo $$ > {tmp_path}/pid; exec sleep 600")
+            host.run("echo $$; exec sleep 600", stream=True)
         except Exception:
             went_on.set()
 
     seen = Seen()
 
     async def interrupted() -> None:
-        performance = Performance(main, {}, Here(), observer=seen, limit=2)
-        running = asyncio.ensure_future(performance.run([hosts("quick"), hosts("slow")]))
-        while not (tmp_path / "pid").exists() or not (tmp_path / "pid").read_text():
-            await asyncio.sleep(0.01)
-        running.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await running
+        async with Fleet(Here()) as fleet:
+            performance = Performance(main, {}, fleet, observer=seen, limit=2)
+            running = asyncio.ensure_future(performance.run([hosts("quick"), hosts("slow")]))
+            await seen.said.wait()
+            running.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await running
 
     asyncio.run(interrupted())
-    assert blocked.is_set()
     assert not went_on.is_set()
     assert [outcome.host for outcome in seen.ended] == ["quick"]
-    assert not _runs((tmp_path / "pid").read_text().strip())
+    assert not _runs(seen.lines[0][1])
 
 
 def test_a_dry_run_asks_but_changes_nothing(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import pytest
 from genii.errors import CheckFailed, TimedOut, UsageError
 from genii.fleet.blocking import Remote
 from genii.fleet.dialogue import ExpectFailed
+from genii.fleet.engine import Fleet
 from genii.fleet.local import LocalTransport
 from genii.fleet.remote import LARGEST_OUTPUT, RemoteFailed, Settings
 from genii.fleet.secret import Secret
@@ -20,9 +21,10 @@ from genii.fleet.ways import open_transport
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
-    from pathlib import Path
 
     from tests.fleet.conftest import Sshd
+
+    from genii.fleet.dialogue import Answer
 
 T = TypeVar("T")
 
@@ -40,13 +42,10 @@ def here(work: Callable[[AsyncRemote], Awaitable[T]], **settings: Any) -> T:
 
 def there(server: Sshd, work: Callable[[AsyncRemote], Awaitable[T]], **settings: Any) -> T:
     async def run() -> T:
-        transport = open_transport(server.settings)
-        connection = await transport.connect(server.host())
-        try:
-            return await work(AsyncRemote(connection, Settings(**settings)))
-        finally:
-            await connection.close()
-            await transport.close()
+        async with Fleet(open_transport(server.settings)) as fleet:
+            each = fleet.each([server.host()], lambda connection: work(AsyncRemote(connection, Settings(**settings))))
+            (outcome,) = [one async for one in each]
+            return outcome.result()
 
     return asyncio.run(run())
 
@@ -132,7 +131,7 @@ echo "got $a and $b"; test "$b" = y
 
 
 def test_a_dialogue_on_a_terminal() -> None:
-    answers = {r"[Pp]assword: ": Secret("hunter2"), r"\[y/N\]": "y"}
+    answers: dict[str, Answer] = {r"[Pp]assword: ": Secret("hunter2"), r"\[y/N\]": "y"}
     result = here(lambda host: host.expect(ASKING, answers, timeout=30))
     assert "got ****** and y" in result.stdout
     assert result.ok
@@ -175,7 +174,7 @@ def test_commands_and_input_over_ssh(server: Sshd) -> None:
 
 
 def test_a_dialogue_over_ssh(server: Sshd) -> None:
-    answers = {r"[Pp]assword: ": Secret("hunter2"), r"\[y/N\]": "y"}
+    answers: dict[str, Answer] = {r"[Pp]assword: ": Secret("hunter2"), r"\[y/N\]": "y"}
     result = there(server, lambda host: host.expect(ASKING, answers, timeout=30))
     assert "got ****** and y" in result.stdout
 

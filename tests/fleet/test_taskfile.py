@@ -25,7 +25,7 @@ def test_it_is_found_from_a_folder_upwards(tmp_path: Path) -> None:
 
 
 def test_without_one_the_message_says_what_to_do(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="no tasks.py in"):
+    with pytest.raises(UsageError, match=r"no tasks\.py in"):
         find_tasks(str(tmp_path))
 
 

@@ -18,7 +18,7 @@ class Command(NamedTuple):
     module: str
 
 
-GROUPS = ("Run", "Look", "Steer", "Fleet", "Tools")
+GROUPS = ("Run", "Look", "Steer", "Hosts", "Tools")
 
 COMMANDS: dict[str, Command] = {
     "up": Command("Run", "run what is declared, in the foreground or (-d) as a daemon", "up"),
@@ -33,8 +33,9 @@ COMMANDS: dict[str, Command] = {
     "signal": Command("Steer", "send a signal to programs", "signal"),
     "scale": Command("Steer", "change how many processes a program has", "scale"),
     "update": Command("Steer", "read the configuration again and apply what changed", "update"),
-    "tasks": Command("Fleet", "list the tasks of tasks.py (also: genii -T)", "tasks"),
-    "task": Command("Fleet", "run a task of tasks.py on its hosts", "task"),
+    "run": Command("Hosts", "run a command on many hosts over SSH", "run"),
+    "tasks": Command("Hosts", "list the tasks of tasks.py (also: genii -T)", "tasks"),
+    "task": Command("Hosts", "run a task of tasks.py on its hosts", "task"),
     "init": Command("Tools", "write a commented genii.toml for this folder", "init"),
     "check": Command("Tools", "check a configuration: file:line:col: what is wrong", "check"),
     "export": Command("Tools", "print a JSON Schema, a completion script, a supervisord.conf as TOML", "export"),

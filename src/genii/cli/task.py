@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import os
 from typing import TYPE_CHECKING, Any
 
+from genii.cli import fleet
 from genii.cli.parser import build_parser, complete_with, suggest
 from genii.cli.tasks import add_file, load
 from genii.errors import UsageError
@@ -15,8 +15,6 @@ if TYPE_CHECKING:
 
     from genii.config.fleet import FleetSettings
     from genii.fleet.parameters import Parameter
-    from genii.fleet.performance import Outcome
-    from genii.fleet.secret import Secret
     from genii.fleet.task import Task
     from genii.fleet.transport import Host
 
@@ -45,20 +43,21 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def _add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options that can stand before and after the name."""
     add_file(parser)
-    parser.add_argument("--on", metavar="HOSTS", help="other hosts than the task's own, such as 'web,!web007'")
-    parser.add_argument("--local", action="store_true", help="on this machine, without ssh")
-    parser.add_argument("--limit", metavar="N", type=int, help="so many hosts at once (default: 50)")
-    parser.add_argument("--timeout", metavar="TIME", default="", help="for each command, such as 30s")
-    parser.add_argument("--dry-run", action="store_true", help="ask the hosts, but only show what would change")
-    parser.add_argument("--diff", action="store_true", help="show what changes in files (a dry run does)")
-    parser.add_argument("--sudo", action="store_true", help="do everything as root")
-    file = parser.add_argument("--sudo-password-file", metavar="FILE", help="the password that sudo asks for")
-    complete_with(file, "files")
-    parser.add_argument("--ask-sudo-password", action="store_true", help="ask for that password here")
-    log = parser.add_argument("--log", metavar="FILE", help="add to this file what was done where")
+    fleet.add_hosts(parser)
+    what = parser.add_argument_group("what runs, and what is shown")
+    what.add_argument("--local", action="store_true", help="on this machine itself, as the host 'localhost'")
+    what.add_argument("-t", "--timeout", metavar="TIME", help="for each command, e.g. 30s")
+    what.add_argument("--sudo", action="store_true", help="do everything as root")
+    what.add_argument(
+        "--sudo-password", metavar="HOW", help="where sudo's password is: ask, file:PATH, keyring:SERVICE"
+    )
+    what.add_argument("-n", "--dry-run", action="store_true", help="ask the hosts, but only show what would change")
+    what.add_argument("--diff", action="store_true", help="show what changes in files (a dry run does)")
+    what.add_argument("--fail-fast", action="store_true", help="begin no further host after the first failure")
+    log = what.add_argument("--log", metavar="FILE", help="add to this file what was done where")
     complete_with(log, "files")
-    parser.add_argument("-v", "--verbose", action="store_true", help="show every command")
-    parser.add_argument("--json", action="store_true", help="print a JSON list on standard output")
+    what.add_argument("-v", "--verbose", action="store_true", help="show every command")
+    what.add_argument("--json", action="store_true", help="print a JSON list on standard output")
 
 
 def run(options: argparse.Namespace) -> int:
@@ -126,80 +125,50 @@ def _values(task: Task, options: argparse.Namespace) -> dict[str, Any]:
 # -- hosts ------------------------------------------------------------------------------------------------------------
 
 
-def _fleet(options: argparse.Namespace) -> FleetSettings:
-    """Read what the configuration says of remote hosts; without one there are still those that --on names."""
-    from genii.config.find import find
+def _stages(task: Task, options: argparse.Namespace) -> tuple[FleetSettings, list[Sequence[Host]]]:
+    """Return the settings, and the hosts group after group."""
     from genii.config.fleet import FleetSettings
-    from genii.config.load import load_fleet
-
-    if options.local:
-        return FleetSettings(transport="local")
-    path = options.config
-    if not path:
-        try:
-            path = find(os.getcwd(), os.environ)
-        except UsageError:
-            return FleetSettings()
-    return load_fleet(path)
-
-
-def _stages(task: Task, options: argparse.Namespace, settings: FleetSettings) -> list[Sequence[Host]]:
-    """Return the hosts, group after group."""
-    from genii.fleet.inventory import from_settings
     from genii.fleet.transport import Host
 
     if options.local:
-        return [[Host("localhost")]]
-    patterns = [options.on] if options.on else task.hosts
-    if not patterns:
-        raise UsageError(f"the task {task.name} names no hosts; say where with --on HOSTS, or --local")
-    inventory = from_settings(settings)
-    return [inventory.select(pattern) for pattern in patterns]
-
-
-def _password(options: argparse.Namespace) -> Secret:
-    from genii.fleet.secret import Secret
-
-    if options.ask_sudo_password:
-        from getpass import getpass
-
-        return Secret(getpass("sudo password: "))
-    if not options.sudo_password_file:
-        return Secret("")
-    with open(options.sudo_password_file, encoding="utf-8") as file:
-        return Secret(file.readline().rstrip("\n"))
+        return FleetSettings(transport="local"), [[Host("localhost")]]
+    if options.on or options.inventory or not task.hosts:
+        if not (options.on or options.inventory):
+            raise UsageError(f"the task {task.name} names no hosts; say where with --on HOSTS, or --local")
+        settings, hosts = fleet.load(options)
+        return settings, [hosts]
+    settings = fleet.read_settings(options)
+    inventory = fleet.read_inventories(settings, [])
+    return settings, [inventory.select(pattern) for pattern in task.hosts]
 
 
 # -- run --------------------------------------------------------------------------------------------------------------
 
 
 def _perform(task: Task, values: dict[str, Any], options: argparse.Namespace) -> int:
-    import asyncio
-
+    from genii.cli.connect import read_time
+    from genii.cli.password import read_password
     from genii.cli.stage import Stage
+    from genii.fleet.engine import Fleet
     from genii.fleet.performance import Performance
     from genii.fleet.remote import Settings
+    from genii.fleet.secret import Secret
     from genii.fleet.ways import open_transport
-    from genii.units import parse_duration
 
-    fleet = _fleet(options)
-    stages = _stages(task, options, fleet)
-    try:
-        timeout = parse_duration(options.timeout) if options.timeout else fleet.timeout or None
-    except ValueError as error:
-        raise UsageError(f"--timeout: {error}") from None
-    settings = Settings(options.sudo, _password(options), options.dry_run, timeout)
-    limit = options.limit or task.limit or fleet.limit
-
-    async def perform() -> list[Outcome]:
-        transport = open_transport(fleet)
-        try:
-            performance = Performance(task, values, transport, settings, limit=limit, observer=stage)
-            return await performance.run(stages)
-        finally:
-            await transport.close()
-
+    reached, stages = _stages(task, options)
+    timeout = read_time(options.timeout) if options.timeout else reached.timeout
+    password = read_password(options.sudo_password)
+    settings = Settings(options.sudo, Secret(password or ""), options.dry_run, timeout or None)
+    limit = reached.limit if options.limit else min(task.limit or reached.limit, reached.limit)
     count = len({host.name for one in stages for host in one})
+
+    async def perform(stage: Stage) -> None:
+        async with Fleet(open_transport(reached), limit=limit) as hosts:
+            performance = Performance(
+                task, values, hosts, settings, limit=limit, observer=stage, fail_fast=options.fail_fast
+            )
+            await performance.run(stages)
+
     with Stage(task, count, options) as stage:
-        asyncio.run(perform())
+        fleet.run_until_signal(perform(stage))
     return stage.exit_code

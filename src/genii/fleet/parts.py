@@ -18,8 +18,7 @@ def need(module: str, purpose: str) -> Any:
     import sys
     from importlib import import_module
 
-    # The command hides it from msgspec (see cli/main.py); these libraries need it in earnest.
-    if sys.modules.get("typing_extensions", need) is None:
+    if sys.modules.get("typing_extensions", sys) is None:  # the command line hides it from those who do without
         del sys.modules["typing_extensions"]
     try:
         return import_module(module)

@@ -8,26 +8,26 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import inspect
-import time
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from genii.errors import TimedOut, UsageError
+from genii.errors import GeniiError, TimedOut, UsageError
 from genii.fleet.blocking import Remote
 from genii.fleet.remote import Settings
 from genii.fleet.task import in_order
 from genii.fleet.verbs import AsyncRemote
-from genii.patterns import boss_worker
 from genii.system.threads import ThreadPool
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+    from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 
+    from genii import patterns
+    from genii.fleet.engine import Fleet
     from genii.fleet.task import Task
     from genii.fleet.task_result import TaskResult
-    from genii.fleet.transport import Connection, Host, Transport
+    from genii.fleet.transport import Connection, Host
 
 __all__ = ["LIMIT", "Observer", "Outcome", "Performance"]
 
@@ -84,18 +84,21 @@ class Performance:
         self,
         task: Task,
         values: Mapping[str, Any],
-        transport: Transport,
+        fleet: Fleet,
         settings: Settings | None = None,
         *,
         limit: int | None = None,
         observer: Observer | None = None,
+        fail_fast: bool = False,
     ) -> None:
         self.task = task
         self._values = values
-        self._transport = transport
+        self._fleet = fleet
         self._settings = settings or Settings()
         self._limit = max(1, limit or task.limit or LIMIT)
         self._observer = observer or Observer()
+        self._fail_fast = fail_fast
+        self._failed = False
         self._threads = ThreadPool(self._limit + 1, name="genii-task")
 
     async def run(self, stages: Sequence[Sequence[Host]]) -> list[Outcome]:
@@ -111,8 +114,8 @@ class Performance:
                 await self._call(hook, names)
             try:
                 for stage in todo:
-                    done = boss_worker(self._on_host, stage, workers=self._limit)
-                    outcomes += [one.result() async for one in done]
+                    async with aclosing(self._each(stage)) as ended:
+                        outcomes += [self._noted(one) async for one in ended]
             finally:
                 for hook in self.task.hooks.end:
                     await self._call(hook, outcomes)
@@ -120,24 +123,37 @@ class Performance:
             self._threads.shutdown(wait=False)
         return outcomes
 
-    async def _on_host(self, host: Host) -> Outcome:
-        self._observer.host_begins(host.name)
-        outcome = Outcome(self.task.name, host.name)
-        begun = time.monotonic()
-        try:
-            async with asyncio.timeout(self.task.timeout) as limit:
-                connection = await self._transport.connect(host)
-                try:
-                    outcome.value = await self._perform(connection, outcome)
-                finally:
-                    await connection.close()
-        except TimeoutError as error:
-            told = f"{host.name}: the task took longer than {self.task.timeout:g} s" if limit.expired() else str(error)
-            outcome.error = TimedOut(told)
-        except Exception as error:
-            outcome.error = error
-        outcome.seconds = time.monotonic() - begun
+    def _each(self, stage: Sequence[Host]) -> AsyncGenerator[patterns.Outcome[Outcome], None]:
+        return self._fleet.each(
+            stage, self._on_host, limit=self._limit, more=lambda: not (self._fail_fast and self._failed)
+        )
+
+    def _noted(self, ended: patterns.Outcome[Outcome]) -> Outcome:
+        """Return what became of a host, also of one that could not be reached, and tell the observer."""
+        if ended.error is None:
+            outcome = ended.result()
+        elif isinstance(ended.error, GeniiError):
+            outcome = Outcome(self.task.name, ended.item.name, error=ended.error)
+        else:
+            raise ended.error  # ours: no host's
+        outcome.seconds = ended.seconds
+        self._failed |= not outcome.ok
         self._observer.host_ends(outcome)
+        return outcome
+
+    async def _on_host(self, connection: Connection) -> Outcome:
+        host = connection.host.name
+        self._observer.host_begins(host)
+        outcome = Outcome(self.task.name, host)
+        limit = asyncio.timeout(self.task.timeout)
+        try:
+            async with limit:
+                outcome.value = await self._perform(connection, outcome)
+        except Exception as error:
+            self._failed = True  # at once: the next host is chosen before this outcome is read
+            outcome.error = error
+            if isinstance(error, TimeoutError) and limit.expired():
+                outcome.error = TimedOut(f"{host}: the task took longer than {self.task.timeout:g} s")
         return outcome
 
     async def _perform(self, connection: Connection, outcome: Outcome) -> Any:
