@@ -123,13 +123,12 @@ class Stage(Observer):
 
     def result(self, host: str, result: TaskResult) -> None:
         """Show what was changed, and with ``--verbose`` everything."""
-        state = bool(result.difference) or result.planned
-        self._write_log(host, f"{result.command!r}: {_ended(result)}")
-        if self._options.json or not (self._options.verbose or (state and result.changed)):
+        ended = _ended(result)
+        self._write_log(host, f"{result.command!r}: {ended}")
+        if self._options.json or not (self._options.verbose or ended.startswith(("changed", "would"))):
             return
-        verb = "would change" if result.planned else "changed" if state and result.changed else _ended(result)
         first = result.command.strip().partition("\n")[0]
-        self._tell(f"{self._paint_error(host, 'cyan')}: {first}: {verb}")
+        self._tell(f"{self._paint_error(host, 'cyan')}: {first}: {ended}")
         if result.difference and (result.planned or self._options.diff):
             for line in result.difference.splitlines():
                 self._tell(f"  {self._paint_error(printable(line), _colour(line))}")
@@ -142,12 +141,12 @@ class Stage(Observer):
         if outcome.error is None:
             self._write_log(outcome.host, f"{'changed' if outcome.changed else 'ok'} in {took}")
         else:
-            self._write_log(outcome.host, f"failed in {took}: {self._blamed(outcome.error)}")
+            self._write_log(outcome.host, f"failed in {took}: {self._blamed(outcome.host, outcome.error)}")
         if outcome.value is not None and not self._options.json:
             for line in str(outcome.value).splitlines():
                 self.line(outcome.host, line)
         if outcome.error is not None and not self._options.json:
-            self._tell_failure([outcome.host], outcome.error)
+            self._tell_failure(outcome.host, outcome.error)
 
     def _tell(self, text: str) -> None:
         with self._lock:
@@ -161,19 +160,19 @@ class Stage(Observer):
 
     # -- failures ------------------------------------------------------------------------------------------------------
 
-    def _blamed(self, error: BaseException) -> str:
+    def _blamed(self, host: str, error: BaseException) -> str:
         """Return what an error says, behind the line of the user's file that it comes from."""
         path = self._task.place[0]
         file, line, function = place_of(error, path)
-        text = describe(error)
+        text = describe(error).removeprefix(f"{host}: ")
         if not line:
             return text
         here = os.getcwd() + os.sep
         return f"{file.removeprefix(here)}:{line}: in {function}: {text}"
 
-    def _tell_failure(self, hosts: list[str], error: BaseException) -> None:
+    def _tell_failure(self, host: str, error: BaseException) -> None:
         mark = self._paint_error("failed", "red")
-        self._tell(f"{', '.join(hosts)}: {mark}: {printable(self._blamed(error))}")
+        self._tell(f"{self._paint_error(host, 'cyan')}: {mark}: {printable(self._blamed(host, error))}")
         output = getattr(error, "output", "")
         if output and not isinstance(error, RemoteFailed):  # its text has the end of it already
             self._tell("\n".join(f"  {printable(line)}" for line in output.rstrip("\n").splitlines()))
@@ -242,11 +241,12 @@ class Stage(Observer):
 
 
 def _ended(result: TaskResult) -> str:
+    """Return in a few words what became of a command or a wanted state."""
     if result.planned:
-        return "would change" if result.changed else "as it is"
+        return "would change" if result.changed else "as it is" if result.wanted else "would run"
     if result.status:
         return f"exit status {result.status}"
-    return ("changed" if result.changed else "as it is") if result.difference else "done"
+    return ("changed" if result.changed else "as it is") if result.wanted else "done"
 
 
 def _colour(line: str) -> str:

@@ -206,11 +206,11 @@ class Commander:
         stream: bool,
     ) -> TaskResult:
         if changes and self.dry_run:
-            return self._report(self._result(command, changed=True, planned=True))
+            return self._report(self._result(command, planned=True))
         data = given.encode() if isinstance(given, str) else given
         on_line = self.say if stream else None
         output = await self._execute(command, user=user, given=data, cwd=cwd, env=env, timeout=timeout, on_line=on_line)
-        result = self._report(self._result(command, output, changed=changes))
+        result = self._report(self._result(command, output))
         if not (result.ok or may_fail):
             raise self._failed(result)
         return result
@@ -304,11 +304,11 @@ class Commander:
             raise UsageError("expect: give patterns and answers, such as {'[Pp]assword:': Secret('…')}")
         what = words or "login shell"
         if self.dry_run:
-            return self._report(self._result(what, changed=True, planned=True))
+            return self._report(self._result(what, planned=True))
         text = shlex.join(["exec", "sh", "-c", words]) if words else ""
         status, transcript = await converse(self.connection, text, given, parse_duration(timeout))
         output = Output(status, transcript.encode())
-        result = self._report(self._result(what, output, changed=True))
+        result = self._report(self._result(what, output))
         if not (result.ok or may_fail):
             raise self._failed(result)
         return result

@@ -18,8 +18,10 @@ class TaskResult:
     """The exit status; 128 + N after signal N."""
     stdout: str = ""
     stderr: str = ""
+    wanted: bool = False
+    """Whether this is about a wanted state, not a plain command."""
     changed: bool = False
-    """Whether the host is different now, or would be (``planned``). A plain command counts as a change."""
+    """Whether a wanted state had to be made so, or would have to (``planned``); of a plain command nobody can tell."""
     difference: str = ""
     """What changed, for people: a unified diff of a file, a line for each package, …"""
     planned: bool = False
