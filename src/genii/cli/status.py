@@ -10,7 +10,7 @@ from genii.cli.action import add_json, print_json
 from genii.cli.connect import connect, explain_unknown
 from genii.cli.parser import add_names
 from genii.cli.remark import remark
-from genii.cli.terminal import STATE_COLOURS, Paint, format_table
+from genii.cli.terminal import STATE_COLOURS, Paint, format_table, table_width
 
 if TYPE_CHECKING:
     import argparse
@@ -53,7 +53,7 @@ def run(options: argparse.Namespace) -> int:
     if options.json:
         print_json({"processes": statuses})
     else:
-        print("\n".join(status_lines(statuses, time.time(), Paint(sys.stdout))))
+        print("\n".join(status_lines(statuses, time.time(), Paint(sys.stdout), table_width(sys.stdout))))
     return exit_code(statuses, named=bool(options.names))
 
 
@@ -62,7 +62,8 @@ def _show_details(client: Client, options: argparse.Namespace) -> int:
 
     found = [details for name in options.names for details in client.details(name)]
     if options.json:
-        print_json({"processes": found})
+        # The same keys as without names, and more.
+        print_json({"processes": [{**details["status"], **details} for details in found]})
     else:
         paint, now = Paint(sys.stdout), time.time()
         print("\n\n".join("\n".join(detail_lines(details, now, paint)) for details in found))
@@ -76,7 +77,7 @@ def _watch(client: Client, names: Sequence[str]) -> int:
     statuses: list[StatusRow] = []
     for _ in client.events(heartbeat=1.0):
         statuses = client.statuses(names)
-        lines = status_lines(statuses, time.time(), paint)
+        lines = status_lines(statuses, time.time(), paint, table_width(sys.stdout))
         print(clear + "\n".join(lines), end="\n" if clear else "\n\n", flush=True)
     print("the supervisor has ended", file=sys.stderr)
     return _NOT_RUNNING
@@ -88,12 +89,12 @@ def exit_code(statuses: Sequence[StatusRow], *, named: bool) -> int:
     return 0 if well and not any(status["state"] == "FATAL" for status in statuses) else _NOT_RUNNING
 
 
-def status_lines(statuses: Sequence[StatusRow], now: float, paint: Paint) -> list[str]:
-    """Return the table."""
+def status_lines(statuses: Sequence[StatusRow], now: float, paint: Paint, width: int = 0) -> list[str]:
+    """Return the table, cut at a width (0: as wide as it is)."""
     if not statuses:
         return ["no programs are declared"]
     head = tuple(paint(word, "bold") for word in ("NAME", "STATE", "PID", "UPTIME", "RESTARTS", ""))
-    return format_table([head, *(_row(status, now, paint) for status in statuses)])
+    return format_table([head, *(_row(status, now, paint) for status in statuses)], width)
 
 
 def _row(status: StatusRow, now: float, paint: Paint) -> tuple[str, ...]:

@@ -8,7 +8,16 @@ from __future__ import annotations
 
 from typing import TypedDict
 
-__all__ = ["DetailsRow", "DifferenceRow", "EventRow", "LogRow", "ResultRow", "StatusRow", "SupervisorRow"]
+__all__ = [
+    "DetailsRow",
+    "DifferenceRow",
+    "EventRow",
+    "LogRow",
+    "ResultRow",
+    "StatusRow",
+    "SupervisorRow",
+    "UpgradingRow",
+]
 
 
 class StatusRow(TypedDict):
@@ -66,6 +75,16 @@ class SupervisorRow(TypedDict):
     keeper_pid: int
     programs: int
     processes: int
+    upgrades: int
+    upgrade_failure: str
+
+
+class UpgradingRow(TypedDict):
+    """``Upgrading``."""
+
+    version: str
+    before: str
+    upgrades: int
 
 
 class ResultRow(TypedDict):

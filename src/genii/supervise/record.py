@@ -9,7 +9,8 @@ One line is eight hexadecimal digits of CRC-32, a space, and a JSON array whose 
     ["gone", process, exit status or null]     it ended
     ["wanted", process, bool]                  somebody stopped (or started) it by hand
     ["scale", program, minimum, maximum]       somebody scaled it by hand
-    ["ran", program, wall time]                its schedule started it for that moment
+    ["due", program, wall time]                its schedule starts it for that moment, as soon as it may start
+    ["ran", program, wall time]                its schedule was dealt with up to that moment
 
 A torn last line (we were killed while writing) or a damaged one is left out, and told.
 """
@@ -50,6 +51,7 @@ class Memory:
     wanted: dict[str, bool] = field(default_factory=dict)
     scales: dict[str, tuple[int, int]] = field(default_factory=dict)
     runs: dict[str, float] = field(default_factory=dict)
+    due: dict[str, float] = field(default_factory=dict)
     damaged: int = 0
     """Lines that could not be read."""
 
@@ -102,6 +104,9 @@ def _apply(memory: Memory, items: list[Any]) -> None:
             memory.scales[name] = (minimum, maximum)
         case ["ran", name, time]:
             memory.runs[name] = time
+            memory.due.pop(name, None)
+        case ["due", name, time]:
+            memory.due[name] = time
         case _:
             memory.damaged += 1
 
@@ -119,4 +124,5 @@ def rewrite(memory: Memory, boot: str, supervisor: str) -> bytes:
     lines += [encode("wanted", name, wanted) for name, wanted in memory.wanted.items()]
     lines += [encode("scale", name, *bounds) for name, bounds in memory.scales.items()]
     lines += [encode("ran", name, time) for name, time in memory.runs.items()]
+    lines += [encode("due", name, time) for name, time in memory.due.items()]
     return b"".join(lines)
