@@ -38,6 +38,8 @@ COMMANDS: dict[str, Command] = {
     "update": Command("Steer", "read the configuration again and apply what changed", "update"),
     "upgrade": Command("Steer", "replace the running supervisor by this version of genii; programs run on", "upgrade"),
     "run": Command("Hosts", "run a command on many hosts over SSH", "run"),
+    "tasks": Command("Hosts", "list the tasks of tasks.py (also: genii -T)", "tasks"),
+    "task": Command("Hosts", "run a task of tasks.py on its hosts", "task"),
     "init": Command("Tools", "write a commented genii.toml for this folder", "init"),
     "check": Command("Tools", "check a configuration: file:line:col: what is wrong", "check"),
     "export": Command("Tools", "print a JSON Schema, a completion script, a supervisord.conf as TOML", "export"),
