@@ -31,6 +31,10 @@ SECTIONS = {
     "HttpTable": "`[http]`",
     "TlsTable": "`[http] tls`",
     "JobsTable": "`[jobs]`",
+    "DeployTable": "`[deploy.NAME]`",
+    "InstallTable": "`install` of a deployment",
+    "DeployHealthTable": "`health` of a deployment",
+    "HookTable": "a hook of a deployment",
 }
 TYPES = {"string": "text", "integer": "whole number", "number": "number", "boolean": "`true`, `false`", "array": "list"}
 
