@@ -16,6 +16,7 @@ if TYPE_CHECKING:  # the names below, for type checkers; importing typing would 
     from genii.daemon.control import Control as Control
     from genii.events.app import App as App
     from genii.events.signals import Signals as Signals
+    from genii.deploy.steps import step as step
     from genii.gearman.async_client import AsyncClient as AsyncClient
     from genii.gearman.client import Client as Client
     from genii.gearman.server import JobServer as JobServer
@@ -42,6 +43,7 @@ _PUBLIC: dict[str, str] = {
     "patterns": "genii.patterns",
     "prefork": "genii.serve.prefork",
     "signals": "genii.signals",
+    "step": "genii.deploy.steps",
     "testing": "genii.testing",
 }
 """Public name -> the module that has it, or that it is."""

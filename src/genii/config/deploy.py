@@ -23,12 +23,13 @@ if TYPE_CHECKING:
     from genii.config.schema import DeployHealthTable
     from genii.config.source import Faults, Source
 
-__all__ = ["RESERVED", "STEPS", "Command", "Deployment", "Health", "Origin", "read_deployments"]
+__all__ = ["REPLACEABLE", "RESERVED", "STEPS", "Command", "Deployment", "Health", "Origin", "read_deployments"]
 
 STEPS = ("update", "link", "install", "check", "stop", "switch", "start", "restart", "health", "cleanup")
 """The steps that hooks can be hung on, in the order in which they are usually taken."""
 
-_REPLACEABLE = ("install", "check", "stop", "start", "restart", "health")
+REPLACEABLE = ("install", "check", "stop", "start", "restart", "health")
+"""Those whose commands a configuration or tasks.py can give."""
 RESERVED = ("check", "init", "unlock")
 """Words of ``genii deploy`` that can't be names of deployments."""
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -269,8 +270,8 @@ class _Reader:
 
     def _steps(self) -> dict[str, tuple[str, ...]]:
         for key in self._table.steps or ():
-            if key not in _REPLACEABLE:
-                hint = did_you_mean(key, _REPLACEABLE) or f"; these can be: {_listed(_REPLACEABLE)}"
+            if key not in REPLACEABLE:
+                hint = did_you_mean(key, REPLACEABLE) or f"; these can be: {_listed(REPLACEABLE)}"
                 self._scope.error(("steps", key), f"this step can't be replaced{hint}", key=True)
         return {key: _words(raw) for key, raw in (self._table.steps or {}).items()}
 

@@ -89,11 +89,10 @@ def ask(root: str, linked_files: Sequence[str], outputs: Sequence[str] = (), *, 
     """
     lines = [
         f"cd {quote(root)} 2>/dev/null || {{ echo absent; exit 0; }}",
-        "if [ -L current ]; then echo link; readlink current; "
-        "elif [ -d current ]; then echo directory; echo; elif [ -e current ]; then echo file; echo; "
-        "else echo nothing; echo; fi",
+        "if [ -L current ]; then echo link; readlink current; elif [ -d current ]; then echo directory; echo",
+        "elif [ -e current ]; then echo file; echo; else echo nothing; echo; fi",
         "date +%s",
-        "df -Pk . | { read -r line; read -r a b c d e; echo \"$d\"; }",
+        'df -Pk . | { read -r line; read -r a b c d e; echo "$d"; }',
         'for name in releases/*; do [ -d "$name" ] && echo "release ${name#releases/}"; done',
     ]
     for number, path in enumerate(linked_files):

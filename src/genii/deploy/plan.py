@@ -1,6 +1,6 @@
 """The plan of a deployment on one host: from settings and facts to steps, in phases. No I/O.
 
-Between two phases all hosts wait for each other; all steps of a phase travel in one piece, so a phase is one round trip.
+Between two phases all hosts wait for each other. The steps of a phase travel in one piece: it is one round trip.
 """
 
 from __future__ import annotations
@@ -14,13 +14,14 @@ from genii.deploy import health
 from genii.deploy.history import Entry
 from genii.deploy.layout import Layout, deployed_line, rolled_back_line
 from genii.deploy.shell import Step, quote
-from genii.deploy.tree import Delta
+from genii.deploy.tree import END_OF_TREE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from genii.config.deploy import Command, Deployment
     from genii.deploy.facts import Facts
+    from genii.deploy.tree import Delta
 
 __all__ = ["Place", "Plan", "Release", "plan_deploy", "plan_rollback", "refusals"]
 
@@ -148,9 +149,7 @@ def plan_rollback(
     left = facts.history.current
     entries = [release.entry("good")]
     if left and left != release.name:
-        entries.append(
-            Entry(release=left, state="rolled-back", by=release.by, host=release.control, at=release.at)
-        )
+        entries.append(Entry(release=left, state="rolled-back", by=release.by, host=release.control, at=release.at))
     return Plan(
         publish=(*maker.stop(), *maker.switch(release.name), *maker.start(), *maker.health()),
         finish=(maker.note(entries, rolled_back_line(release.name, release.by)),),
@@ -244,11 +243,12 @@ class _Maker:
         lines = ["rm -f .genii/tree.id"]
         if delta.whole:
             lines.append("rm -rf .genii/tree")
-        lines.append("mkdir -p .genii/tree")
+        lines.append(f"mkdir -p .genii/tree\nrm -f .genii/tree/{END_OF_TREE}")
         if delta.remove:
             lines.append("rm -rf " + " ".join(quote(f"./.genii/tree/{path}") for path in delta.remove))
         if payload:
-            lines.append("tar -xof - -C .genii/tree")
+            # A tar file that breaks off between two files is whole to tar; only the last entry tells that it is.
+            lines.append(f"tar -xof - -C .genii/tree\nrm .genii/tree/{END_OF_TREE}")
         lines.append(f"printf '%s\\n' {quote(self._release.tree)} >.genii/tree.id")
         copy = "cp -al" if self._deployment.reuse == "link" else "cp -a"
         lines.append(f"{copy} .genii/tree {self._here}")
@@ -261,8 +261,7 @@ class _Maker:
             f"[ -e repo/HEAD ] || git clone -q --mirror {url} repo",
             f"git --git-dir=repo remote set-url origin {url}",
             "git --git-dir=repo remote update --prune >/dev/null",
-            f"git --git-dir=repo rev-parse -q --verify {revision}'^{{commit}}' >/dev/null || "
-            f"{{ echo {revision} is not in the repository; exit 66; }}",
+            f"git --git-dir=repo cat-file -e {revision} || {{ echo {revision} is not in the repository; exit 66; }}",
             f"mkdir {self._here}",
             f"git --git-dir=repo archive {revision} | tar -xof - -C {self._here}",
         ]
@@ -412,7 +411,7 @@ class _Maker:
         script = "\n".join(
             (
                 f"rm -rf {self._here}",
-                "[ -s .genii/tree.id ] || rm -rf .genii/tree",  # what filled the disk may be a tree that never was whole
+                "[ -s .genii/tree.id ] || rm -rf .genii/tree",  # what filled the disk may be half a tree
                 _append(".genii/releases.jsonl", [entry]),
             )
         )
@@ -425,12 +424,15 @@ class _Maker:
         note = self._ours("record", _append(".genii/releases.jsonl", [entry]), "writes the release down as bad")
         if before:
             back = [*self.stop(), *self.switch(before), *self.start(), *self.health()]
-            here = self._layout.release(before)
-            back = [msgspec.structs.replace(one, directory=here) if one.directory == self._path else one for one in back]
+            back = [self._in_release(step, before) for step in back]
         else:
             away = f'[ "$(readlink current)" != {quote(self._path)} ] || rm -f current'
             back = [*self.stop(), self._ours("switch", away, "removes current, as there was none before")]
         return _always([note, *back, *self._hooks("failed", self._layout.root)])
+
+    def _in_release(self, step: Step, release: str) -> Step:
+        here = self._layout.release(release) if step.directory == self._path else step.directory
+        return msgspec.structs.replace(step, directory=here)
 
     def revert_env(self) -> dict[str, str]:
         before = self._facts.history.current

@@ -52,9 +52,10 @@ trap : TERM HUP INT
 exec 7<&0 </dev/null 2>&1
 {
   trap '' TERM HUP INT
+  read -r me rest </proc/self/stat
+  echo "$me"
   cat <&7
-  right=; read -r me rest </proc/self/stat
-  kill -TERM 0
+  right=; kill -TERM 0
   for stat in /proc/[0-9]*/stat; do
     read -r line <"$stat" || continue
     id=${stat#/proc/}; id=${id%/stat}
@@ -69,6 +70,7 @@ exec 7<&0 </dev/null 2>&1
   exec 7<&-
   trap 'exit 143' TERM HUP INT
   read -r SHELL_ID rest </proc/self/stat
+  read -r LEFT
   IFS= read -r NONCE
   mark() { printf '\\036%s %s\\036' "$NONCE" "$*"; }
   NL='
@@ -78,7 +80,7 @@ exec 7<&0 </dev/null 2>&1
   while IFS= read -r line; do
     case $line in
       "$NONCE run") ok=1; eval "$code"; code= ;;
-      "$NONCE bye") break ;;
+      "$NONCE bye") kill -s KILL "$LEFT"; exit ;;
       *) code=$code$line$NL ;;
     esac
   done
@@ -162,7 +164,7 @@ def _body(step: Step) -> str:
 def _user(command: str, directory: str) -> str:
     # Descriptor 9 is the lock: a daemon that the command starts must not keep it.
     return (
-        f'[ $rc != 0 ] || {{ ( exec 9>&-; cd {quote(directory or "/")} || exit; with_env; '
+        f"[ $rc != 0 ] || {{ ( exec 9>&-; cd {quote(directory or '/')} || exit; with_env; "
         f"exec setsid /bin/sh -c {quote(command)} ) </dev/null; rc=$?; }}"
     )
 

@@ -10,8 +10,10 @@ import msgspec
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
 
-__all__ = ["Delta", "Item", "compare", "identity"]
+__all__ = ["END_OF_TREE", "Delta", "Item", "compare", "identity"]
 
+END_OF_TREE = ".genii-end-of-tree"
+"""The last entry of what travels: where it arrives, all has arrived."""
 MOST_REMOVED = 300
 """More names than this are not worth a command; everything is brought anew."""
 
@@ -46,9 +48,7 @@ def identity(items: Mapping[str, Item]) -> str:
     return digest.hexdigest()[:40]
 
 
-def compare(
-    have: Mapping[str, Item] | None, want: Mapping[str, Item], altered: Collection[str] | None = ()
-) -> Delta:
+def compare(have: Mapping[str, Item] | None, want: Mapping[str, Item], altered: Collection[str] | None = ()) -> Delta:
     """Return what to remove from and what to send to a host that has a tree.
 
     ``have`` is None where it is not known what the host has. ``altered`` are files that were written on the host since;
