@@ -14,9 +14,9 @@ if TYPE_CHECKING:  # the names below, for type checkers; importing typing would 
     from genii import signals as signals
     from genii import testing as testing
     from genii.daemon.control import Control as Control
+    from genii.deploy.steps import step as step
     from genii.events.app import App as App
     from genii.events.signals import Signals as Signals
-    from genii.deploy.steps import step as step
     from genii.gearman.async_client import AsyncClient as AsyncClient
     from genii.gearman.client import Client as Client
     from genii.gearman.server import JobServer as JobServer

@@ -111,8 +111,8 @@ class Record:
         with closing(self._open()) as base, base:
             base.executemany(
                 "INSERT INTO lines (number, at, host, step, kind, text, status, seconds)"
-                f" VALUES ({int(number)}, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608 -- a number of ours
-                rows,
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                [(number, *row) for row in rows],
             )
 
     def end(self, number: int, ended: float, status: str, message: str, hosts: dict[str, str]) -> None:
