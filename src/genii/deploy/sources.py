@@ -88,9 +88,9 @@ class Source:
             self._repository = os.path.join(self._folder, "repo.git")
             self._mirror()
             dirty, commit = (), self._commit()
-        revision, time = commit
+        revision, time, branch = commit
         package = self._shelf.of_revision(revision) or self._archive(revision)
-        return Fetched(revision=revision, branch=self._branch, time=time, package=package, warnings=dirty)
+        return Fetched(revision=revision, branch=branch, time=time, package=package, warnings=dirty)
 
     def _dirty(self, where: str) -> tuple[str, ...]:
         if not os.path.exists(os.path.join(where, ".git")):
@@ -114,13 +114,15 @@ class Source:
         if status:
             raise GeniiError(f"git can't fetch {self._origin.where}: {_last_lines(said)}")
 
-    def _commit(self) -> tuple[str, int]:
-        words = ("log", "-1", "--format=%H %ct", f"{self._branch}^{{commit}}", "--")
+    def _commit(self) -> tuple[str, int, str]:
+        """Return the commit, its time, and the name of the branch."""
+        words = ("log", "-1", "--format=%H %ct %D", f"{self._branch}^{{commit}}", "--")
         status, out, said = _git("-C", self._repository, *words)
         if status:
             self._refuse_branch(said)
-        revision, _, time = out.strip().partition(" ")
-        return revision, int(time or 0)
+        revision, time, *names = out.strip().split(" ", 2)
+        head = re.match(r"HEAD -> ([^,]+)", names[0] if names else "")
+        return revision, int(time), head[1] if head and self._branch == "HEAD" else self._branch
 
     def _refuse_branch(self, said: str) -> None:
         status, out, _ = _git(
