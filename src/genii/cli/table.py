@@ -18,7 +18,7 @@ class Command(NamedTuple):
     module: str
 
 
-GROUPS = ("Run", "Look", "Steer", "Release", "Tools")
+GROUPS = ("Run", "Look", "Steer", "Hosts", "Tools")
 
 COMMANDS: dict[str, Command] = {
     "up": Command("Run", "run what is declared, in the foreground or (-d) as a daemon", "up"),
@@ -33,11 +33,10 @@ COMMANDS: dict[str, Command] = {
     "signal": Command("Steer", "send a signal to programs", "signal"),
     "scale": Command("Steer", "change how many processes a program has", "scale"),
     "update": Command("Steer", "read the configuration again and apply what changed", "update"),
-    "deploy": Command(
-        "Release", "bring a release to hosts: check it, switch, watch, take it back if it is not well", "deploy"
-    ),
-    "rollback": Command("Release", "take hosts back to the release before", "rollback"),
-    "releases": Command("Release", "which release is where, and the record of deployments", "releases"),
+    "run": Command("Hosts", "run a command on many hosts over SSH", "run"),
+    "deploy": Command("Hosts", "bring a release to hosts: check, switch, watch, take back if it is not well", "deploy"),
+    "rollback": Command("Hosts", "take hosts back to the release before", "rollback"),
+    "releases": Command("Hosts", "which release is where, and the record of deployments", "releases"),
     "init": Command("Tools", "write a commented genii.toml for this folder", "init"),
     "check": Command("Tools", "check a configuration: file:line:col: what is wrong", "check"),
     "export": Command("Tools", "print a JSON Schema, a completion script, a supervisord.conf as TOML", "export"),

@@ -15,8 +15,11 @@ def need(module: str, purpose: str) -> Any:
     Raises:
         UsageError: it is not installed.
     """
+    import sys
     from importlib import import_module
 
+    if sys.modules.get("typing_extensions", sys) is None:  # the command line hides it from those who do without
+        del sys.modules["typing_extensions"]
     try:
         return import_module(module)
     except ModuleNotFoundError as error:

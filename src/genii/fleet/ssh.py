@@ -5,19 +5,22 @@ from __future__ import annotations
 import asyncio
 import random
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 from genii.backoff import Backoff
 from genii.config.host_pattern import parse_address
 from genii.errors import ConfigError
 from genii.fleet.known_hosts import KnownHosts
-from genii.fleet.parts import need
+from genii.fleet.library import load_asyncssh
 from genii.fleet.pid_line import announce, kill_command, read_pid
 from genii.fleet.ssh_config import SshConfig
 from genii.fleet.transport import ConnectionFailed, Host
 from genii.units import format_duration
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import asyncssh
 
     from genii.config.fleet import FleetSettings
@@ -43,7 +46,7 @@ class SshTransport:
             ConfigError: the configuration named can't be read.
             UsageError: asyncssh is not installed.
         """
-        need("asyncssh", "SSH")
+        self._client = _client_class()
         self._settings = settings
         self._config = SshConfig(settings.ssh_config)
         self._known_hosts = KnownHosts()
@@ -78,7 +81,7 @@ class SshTransport:
                 while True:
                     try:
                         return await self._attempt(host, route, guard, depth)
-                    except (ConnectionError, _library().ConnectionLost) as error:
+                    except (ConnectionError, load_asyncssh().ConnectionLost) as error:
                         attempt += 1
                         if isinstance(error, ConnectionRefusedError) or attempt > self._settings.retries:
                             raise
@@ -88,7 +91,7 @@ class SshTransport:
                 raise ConnectionFailed(f"{host.name}: no answer from {route.host}:{route.port}") from error
             message = f"{host.name}: not connected within {format_duration(patience)} ({route.host}:{route.port})"
             raise ConnectionFailed(message) from error
-        except (OSError, _library().Error, ValueError) as error:
+        except (OSError, load_asyncssh().Error, ValueError) as error:
             raise ConnectionFailed(f"{host.name}: {guard.explain(error, attempt)}") from error
 
     async def _attempt(self, host: Host, route: Route, guard: _Guard, depth: int) -> asyncssh.SSHClientConnection:
@@ -103,7 +106,7 @@ class SshTransport:
             tunnel = await jump.connection(lambda: self._open_jump(route.jump, depth + 1))
             try:
                 return await self._handshake(route, guard, tunnel)
-            except _library().ChannelOpenError as error:
+            except load_asyncssh().ChannelOpenError as error:
                 message = f"{host.name}: {route.jump} can't reach {route.host}:{route.port}: {error.reason}"
                 raise ConnectionFailed(message) from error
 
@@ -123,14 +126,14 @@ class SshTransport:
     async def _handshake(
         self, route: Route, guard: _Guard, tunnel: asyncssh.SSHClientConnection | None
     ) -> asyncssh.SSHClientConnection:
-        library = _library()
+        library = load_asyncssh()
         found = await library.connect(
             route.alias,
             config=None,
             options=route.base,
             tunnel=tunnel,
             known_hosts=guard.known,
-            client_factory=guard.client,
+            client_factory=partial(self._client, guard),
             login_timeout=0,
             connect_timeout=None,
         )
@@ -174,18 +177,6 @@ class _Guard:
         self._is_known = False
         self.known = known_hosts.of(route.known_hosts)
 
-    def client(self) -> asyncssh.SSHClient:
-        """Make the object that asyncssh asks about keys that are in no file."""
-        import asyncssh
-
-        guard = self
-
-        class Client(asyncssh.SSHClient):
-            def validate_host_public_key(self, host: str, addr: str, port: int, key: asyncssh.SSHKey) -> bool:
-                return guard.decide(host, addr, port, key)
-
-        return Client()
-
     def decide(self, host: str, address: str, port: int, key: asyncssh.SSHKey) -> bool:
         """Say whether a key that is not known is taken: only where no other is known of that host."""
         trusted, *_ = self.known.match(host, address, port if port != 22 else None)
@@ -198,7 +189,7 @@ class _Guard:
 
     def explain(self, error: Exception, attempts: int) -> str:
         """Say what went wrong, and what to do about it where that is known."""
-        route, library = self._route, _library()
+        route, library = self._route, load_asyncssh()
         where = f"{route.host}:{route.port}"
         if isinstance(error, ConnectionFailed):
             return str(error)
@@ -234,6 +225,21 @@ class _Guard:
         return f"the host key of {name} can't be trusted: {error}"
 
 
+def _client_class() -> Callable[[_Guard], asyncssh.SSHClient]:
+    """Make the class of what asyncssh asks about host keys that are in no file."""
+    load_asyncssh()
+    import asyncssh
+
+    class Client(asyncssh.SSHClient):
+        def __init__(self, guard: _Guard) -> None:
+            self._guard = guard
+
+        def validate_host_public_key(self, host: str, addr: str, port: int, key: asyncssh.SSHKey) -> bool:
+            return self._guard.decide(host, addr, port, key)
+
+    return Client
+
+
 class SshConnection:
     """An open connection."""
 
@@ -253,7 +259,7 @@ class SshConnection:
         Raises:
             ConnectionFailed: the connection is broken, or the host refuses.
         """
-        library = _library()
+        library = load_asyncssh()
         word, announced = announce(command) if self._as_root and not terminal else ("", command)
         try:
             process = await self._connection.create_process(
@@ -278,7 +284,7 @@ class SshConnection:
         Raises:
             ConnectionFailed: nobody listens there, or the host does not forward.
         """
-        library = _library()
+        library = load_asyncssh()
         try:
             reader, writer = await self._connection.open_unix_connection(path)
         except (library.Error, OSError) as error:
@@ -327,7 +333,7 @@ class _SshProcess:
     async def _read(reader: asyncssh.SSHReader[bytes], limit: int) -> bytes:
         try:
             return await reader.read(limit)
-        except (_library().Error, OSError):
+        except (load_asyncssh().Error, OSError):
             return b""
 
     async def write(self, data: bytes) -> None:
@@ -339,12 +345,12 @@ class _SshProcess:
         try:
             self._process.stdin.write(data)
             await self._process.stdin.drain()
-        except (_library().Error, OSError) as error:
+        except (load_asyncssh().Error, OSError) as error:
             raise BrokenPipeError(f"{self._host.name}: nobody reads the input") from error
 
     async def write_end(self) -> None:
         """End its standard input."""
-        with suppress(_library().Error, OSError):
+        with suppress(load_asyncssh().Error, OSError):
             self._process.stdin.write_eof()
 
     async def wait(self) -> int:
@@ -366,7 +372,7 @@ class _SshProcess:
     async def kill(self) -> None:
         """Have sshd kill its process group (it does since OpenSSH 7.9), and close the channel."""
         self._killed = True
-        with suppress(_library().Error, OSError, TimeoutError):
+        with suppress(load_asyncssh().Error, OSError, TimeoutError):
             if self._pid and not self._process.is_closing():
                 async with asyncio.timeout(_CLOSING):
                     await self._connection.run(kill_command(self._pid))
@@ -388,11 +394,5 @@ async def _close(connection: asyncssh.SSHClientConnection) -> None:
             await connection.wait_closed()
     except TimeoutError:
         connection.abort()
-    except (_library().Error, OSError):
+    except (load_asyncssh().Error, OSError):
         return
-
-
-def _library() -> Any:
-    import asyncssh
-
-    return asyncssh
