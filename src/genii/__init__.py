@@ -14,6 +14,7 @@ if TYPE_CHECKING:  # the names below, for type checkers; importing typing would 
     from genii import signals as signals
     from genii import testing as testing
     from genii.daemon.control import Control as Control
+    from genii.deploy.steps import step as step
     from genii.events.app import App as App
     from genii.events.signals import Signals as Signals
     from genii.fleet.blocking import Remote as Remote
@@ -53,6 +54,7 @@ _PUBLIC: dict[str, str] = {
     "patterns": "genii.patterns",
     "prefork": "genii.serve.prefork",
     "signals": "genii.signals",
+    "step": "genii.deploy.steps",
     "task": "genii.fleet.task",
     "testing": "genii.testing",
 }
