@@ -27,6 +27,8 @@ from genii.control.query import (
     SessionAnswer,
     Statuses,
     UpdateQuery,
+    UpgradeQuery,
+    Upgrading,
 )
 from genii.errors import GeniiError, NotAllowed, TimedOut, UsageError
 from genii.events.message import Request, Response
@@ -77,7 +79,7 @@ class Api:
             ("GET", "/api/v1/events", self.events),
             ("GET", "/api/v1/logs", self.logs),
             ("GET", "/api/v1/live", self.live),
-            ("GET", "/api/v1/history", self.history),
+            ("GET", "/api/v1/history", self.curves),
             ("GET", "/api/v1/programs", self.programs),
             ("GET", "/api/v1/configuration", self.configuration),
             ("GET", "/api/v1/difference", self.difference),
@@ -89,19 +91,33 @@ class Api:
             ("POST", "/api/v1/login", self.login),
             ("POST", "/api/v1/logout", self.login),
             ("POST", "/api/v1/jobs/cancel", self.cancel),
-            ("POST", "/api/v1/jobs/drain", self.drain),
+            ("POST", "/api/v1/jobs/drain", self.drain_jobs),
             ("POST", "/api/v1/start", self.start),
             ("POST", "/api/v1/stop", self.stop),
             ("POST", "/api/v1/restart", self.restart),
             ("POST", "/api/v1/reload", self.reload),
             ("POST", "/api/v1/signal", self.signal),
             ("POST", "/api/v1/scale", self.scale),
+            ("POST", "/api/v1/pause", self.pause),
+            ("POST", "/api/v1/resume", self.resume),
+            ("POST", "/api/v1/drain", self.drain),
             ("POST", "/api/v1/update", self.update),
+            ("POST", "/api/v1/upgrade", self.upgrade),
             ("POST", "/api/v1/shutdown", self.shutdown),
         )
         for method, pattern, answer in routes:
             noted = self._with_audit(answer) if method == "POST" else answer
             self.handler.add(method, pattern, _with_errors(noted))
+
+    @property
+    def history(self) -> History:
+        """The last events."""
+        return self._history
+
+    @property
+    def rests(self) -> bool:
+        """Say whether no action is under way."""
+        return not self._running
 
     async def close(self) -> None:
         """Receive no more events and give up the actions that still run."""
@@ -122,7 +138,7 @@ class Api:
     async def metrics(self, request: Request) -> Response:  # noqa: ARG002
         """Answer in the text format of Prometheus."""
         target = self._target
-        text = render_metrics(target.status(), target.statuses(), target.statistics())
+        text = render_metrics(target.status(), target.statuses(), target.statistics(), target.pools())
         return Response(200, text.encode(), CONTENT_TYPE)
 
     async def supervisor(self, request: Request) -> Response:  # noqa: ARG002
@@ -131,7 +147,7 @@ class Api:
 
     async def processes(self, request: Request) -> Response:
         """Tell the state of all processes, or of those named."""
-        return Response.json(Statuses(self._target.statuses(request.query.get("name", []))))
+        return Response.json(Statuses(self._target.statuses(request.query.get("name", [])), self._target.pools()))
 
     async def details(self, request: Request) -> Response:
         """Tell all about the processes of one name."""
@@ -153,7 +169,7 @@ class Api:
     async def _event_stream(self, after: int, idle: float, *, snapshot: bool) -> AsyncIterator[bytes]:
         yield HEARTBEAT
         if snapshot:
-            statuses = msgspec.json.encode(Statuses(self._target.statuses()))
+            statuses = msgspec.json.encode(Statuses(self._target.statuses(), self._target.pools()))
             yield render_event(statuses.decode(), "snapshot")
         async for events in self._history.follow(after, idle):
             yield (
@@ -188,7 +204,7 @@ class Api:
         """Stream the state of all processes and what they use."""
         return Response.events(self._watch().follow())
 
-    async def history(self, request: Request) -> Response:
+    async def curves(self, request: Request) -> Response:
         """Tell what processes used lately, as far as somebody was looking."""
         points = _integer(request, "points", "60") or 60
         return Response.json(Curves(self._watch().curves(request.query.get("name", []), points)))
@@ -300,10 +316,37 @@ class Api:
             raise UsageError("scale takes one name, and 0 <= minimum <= maximum")
         return await self._act(query, self._target.scale(query.names[0], query.minimum, maximum))
 
+    async def pause(self, request: Request) -> Response:
+        """Have workers take no more jobs."""
+        query = _action(request)
+        return await self._act(query, self._target.pause(query.names))
+
+    async def resume(self, request: Request) -> Response:
+        """Have workers take jobs again."""
+        query = _action(request)
+        return await self._act(query, self._target.pause(query.names, pause=False))
+
+    async def drain(self, request: Request) -> Response:
+        """Stop workers when they have done their jobs."""
+        query = _action(request)
+        return await self._act(query, self._target.drain(query.names, wait=query.wait))
+
     async def update(self, request: Request) -> Response:
         """Read the configuration again."""
         query = request.decode(UpdateQuery)
         return Response.json(Differences(await self._run(self._target.update(dry_run=query.dry_run))))
+
+    async def upgrade(self, request: Request) -> Response:
+        """Have another version of genii take the place of the supervisor; it does when this is answered.
+
+        Which one it is may only be said by who is root or the supervisor's own user: it is executed.
+        """
+        query = request.decode(UpgradeQuery)
+        if query.origin is not None and request.peer.uid is None:
+            raise NotAllowed("only over the unix socket may be said which version to execute")
+        before = self._target.status()
+        version = await self._target.upgrade(query.origin)
+        return Response.json(Upgrading(version=version, before=before.version, upgrades=before.upgrades))
 
     async def cancel(self, request: Request) -> Response:
         """Drop a job that waits."""
@@ -311,7 +354,7 @@ class Api:
         await self._servers().cancel(query.server, query.handle)
         return Response.json(_done(query.handle, "cancelled"))
 
-    async def drain(self, request: Request) -> Response:
+    async def drain_jobs(self, request: Request) -> Response:
         """Have a job server end when its last running job is done."""
         query = request.decode(JobQuery)
         await self._servers().drain(query.server)

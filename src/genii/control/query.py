@@ -6,10 +6,12 @@ import msgspec
 
 from genii.control.audit import Entry  # noqa: TC001 -- as below
 from genii.control.usage import Curve  # noqa: TC001 -- as below
+from genii.supervise.handover import Origin  # noqa: TC001 -- as below
 from genii.supervise.report import (  # noqa: TC001 -- msgspec reads the annotations when it decodes
     ActionResult,
     Difference,
     Event,
+    PoolStatus,
     ProcessDetails,
     ProcessStatus,
     SupervisorStatus,
@@ -17,7 +19,8 @@ from genii.supervise.report import (  # noqa: TC001 -- msgspec reads the annotat
 
 __all__ = [
     "ActionQuery", "AuditEntries", "Change", "Curves", "Details", "Differences", "Events", "JobQuery", "LogLines",
-    "LoginQuery", "Readings", "Results", "SessionAnswer", "Snapshot", "Statuses", "UpdateQuery",
+    "LoginQuery", "Readings", "Results", "SessionAnswer", "Snapshot", "Statuses", "UpdateQuery", "UpgradeQuery",
+    "Upgrading",
 ]  # fmt: skip
 
 
@@ -40,10 +43,26 @@ class UpdateQuery(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True,
     dry_run: bool = False
 
 
+class UpgradeQuery(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """Which version an upgrade is to execute; None: the one that is found where the running one was."""
+
+    origin: Origin | None = None
+
+
+class Upgrading(msgspec.Struct, frozen=True, kw_only=True):
+    """The answer of an upgrade that is about to be done."""
+
+    version: str
+    before: str
+    upgrades: int
+    """How often it was done before this time."""
+
+
 class Statuses(msgspec.Struct, frozen=True):
     """The answer of ``GET /api/v1/processes``."""
 
     processes: list[ProcessStatus]
+    pools: list[PoolStatus] = []
 
 
 class Details(msgspec.Struct, frozen=True):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import select
 import sys
 import time
 
@@ -12,6 +11,7 @@ from genii.system.surroundings import close_descriptors
 
 TYPE_CHECKING = False  # typing costs more to import than the rest of this module
 if TYPE_CHECKING:
+    import select
     from typing import NoReturn
 
     from genii.system.handover import Channels
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Watcher"]
 
+_POLLIN = 1  # select.POLLIN, see poll(2)
 _PATIENCE = 5.0  # seconds between TERM and KILL for a daemon whose start was given up
 _STEADY = 10.0  # seconds after which a daemon's end counts as the first failure again
 
@@ -97,6 +98,8 @@ class Watcher:
 
     def _attend(self, pid: int) -> float:
         """Watch one daemon until its end; returns its lifetime in seconds if it is to be started again."""
+        import select  # here, while the daemon goes its way: before the fork it would have waited for it
+
         started = time.monotonic()
         if self._double_fork:
             _lead_own_group(pid)
@@ -105,11 +108,11 @@ class Watcher:
             send(self._channels.watcher_writer, "pid", str(os.getpid() if self._respawn else pid))
         descriptor = os.pidfd_open(pid)
         poll = select.poll()
-        poll.register(descriptor, select.POLLIN)
+        poll.register(descriptor, _POLLIN)
         if self._promoted:
             self._register_monitor(poll)
         else:
-            poll.register(self._channels.leash_reader, select.POLLIN)
+            poll.register(self._channels.leash_reader, _POLLIN)
         while True:
             ready = {number for number, _ in poll.poll()}
             if self._signal_reader in ready:
@@ -135,10 +138,11 @@ class Watcher:
 
     def _end(self, pid: int, descriptor: int) -> NoReturn:
         """End a daemon that nobody waits for any more, with its process group."""
+        import select
         import signal
 
         poll = select.poll()
-        poll.register(descriptor, select.POLLIN)
+        poll.register(descriptor, _POLLIN)
         _signal_group(pid, signal.SIGTERM)
         poll.poll(_PATIENCE * 1000)
         _signal_group(pid, signal.SIGKILL)
@@ -187,9 +191,9 @@ class Watcher:
             os.chdir("/")
 
     def _register_monitor(self, poll: select.poll) -> None:
-        poll.register(self._signal_reader, select.POLLIN)
+        poll.register(self._signal_reader, _POLLIN)
         if self._channels.capture_reader >= 0:
-            poll.register(self._channels.capture_reader, select.POLLIN)
+            poll.register(self._channels.capture_reader, _POLLIN)
 
     def _swallow(self, poll: select.poll) -> None:
         """Read output that nobody wants, so that the daemon is never stopped by a full pipe."""
@@ -209,13 +213,14 @@ class Watcher:
     def _pause(self, attempt: int) -> None:
         """Wait before the daemon is started again; a signal to end ends this process instead."""
         import random
+        import select
 
         from genii.backoff import Backoff
 
         delay = Backoff(initial=0.2, cap=30.0).delay(attempt, random.random())  # noqa: S311 -- no secret
         self._write_log(f"{self._end_text}, starting again in {delay:.1f} s")
         poll = select.poll()
-        poll.register(self._signal_reader, select.POLLIN)
+        poll.register(self._signal_reader, _POLLIN)
         if poll.poll(delay * 1000):
             self._pass_on(0)
         if self._ending:
