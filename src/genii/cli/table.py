@@ -24,6 +24,7 @@ COMMANDS: dict[str, Command] = {
     "up": Command("Run", "run what is declared, in the foreground or (-d) as a daemon", "up"),
     "down": Command("Run", "stop everything, then the supervisor", "down"),
     "status": Command("Look", "what runs, since when, and why something does not", "status"),
+    "top": Command("Look", "all that runs in full screen: sort, filter, logs, actions", "top"),
     "logs": Command("Look", "what programs print (-f: as it comes)", "logs"),
     "events": Command("Look", "what happened (-f: as it happens)", "events"),
     "start": Command("Steer", "start programs and what they depend on", "start"),
