@@ -129,37 +129,3 @@ def test_the_real_client_follows_a_log(daemon: Daemon, peer: Path) -> None:
         daemon.call("sendProcessStdin", "cat", "grüß dich\n")
         assert tail.stdout.readline() == "grüß dich\n"
         tail.terminate()
-
-
-def test_superlance_restarts_what_takes_too_much_memory(daemon: Daemon, peer: Path) -> None:
-    daemon.start(
-        "[program:fat]\ncommand = /bin/cat\nstartsecs = 0\n",
-        f"""
-        [eventlistener:memmon]
-        command = {peer}/memmon -p fat=1KB
-        events = TICK_5
-        startsecs = 0
-        """,
-    )
-    pid = daemon.call("getProcessInfo", "fat")["pid"]
-    daemon.eventually(lambda: daemon.call("getProcessInfo", "fat")["pid"] not in (0, pid))
-    assert daemon.state("memmon") == "RUNNING"
-
-
-def test_superlance_mails_about_crashes(daemon: Daemon, peer: Path) -> None:
-    mailer = daemon.folder / "mailer"
-    mailer.write_text(f"#!/bin/sh\ncat >> {daemon.folder}/mail\n")
-    mailer.chmod(0o755)
-    daemon.start(
-        "[program:crash]\ncommand = /bin/sh -c 'exit 7'\nstartsecs = 0\nautorestart = false\nautostart = false\n",
-        f"""
-        [eventlistener:crashmail]
-        command = {peer}/crashmail -p crash -m somebody@example.org -s {mailer}
-        events = PROCESS_STATE_EXITED
-        startsecs = 0
-        """,
-    )
-    daemon.call("startProcess", "crash", False)
-    mail = daemon.folder / "mail"
-    daemon.eventually(lambda: mail.exists() and "crash in group crash exited unexpectedly" in mail.read_text())
-    assert daemon.state("crashmail") == "RUNNING"
