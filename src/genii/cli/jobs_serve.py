@@ -12,8 +12,8 @@ from genii.errors import GeniiError, UsageError
 if TYPE_CHECKING:
     import argparse
 
-    from genii.gearman.broker import Settings
     from genii.gearman.serving import Program, Serving
+    from genii.gearman.settings import Settings
 
 __all__ = ["configure", "run"]
 
@@ -186,7 +186,7 @@ def _durable(queue_type: str) -> bool:
 def _settings(options: argparse.Namespace) -> Settings:
     import socket
 
-    from genii.gearman.broker import Settings
+    from genii.gearman.settings import Settings
     from genii.units import parse_size
     from genii.version import __version__
 

@@ -18,7 +18,7 @@ class Command(NamedTuple):
     module: str
 
 
-GROUPS = ("Run", "Look", "Steer", "Tools")
+GROUPS = ("Run", "Look", "Steer", "Hosts", "Tools")
 
 COMMANDS: dict[str, Command] = {
     "up": Command("Run", "run what is declared, in the foreground or (-d) as a daemon", "up"),
@@ -32,7 +32,17 @@ COMMANDS: dict[str, Command] = {
     "reload": Command("Steer", "have programs read their own configuration again", "reload"),
     "signal": Command("Steer", "send a signal to programs", "signal"),
     "scale": Command("Steer", "change how many processes a program has", "scale"),
+    "pause": Command("Steer", "have workers take no more jobs after their current one", "pause"),
+    "resume": Command("Steer", "have paused workers take jobs again", "resume"),
+    "drain": Command("Steer", "stop workers when each has done its job, however long that takes", "drain"),
     "update": Command("Steer", "read the configuration again and apply what changed", "update"),
+    "upgrade": Command("Steer", "replace the running supervisor by this version of genii; programs run on", "upgrade"),
+    "run": Command("Hosts", "run a command on many hosts over SSH", "run"),
+    "tasks": Command("Hosts", "list the tasks of tasks.py (also: genii -T)", "tasks"),
+    "task": Command("Hosts", "run a task of tasks.py on its hosts", "task"),
+    "deploy": Command("Hosts", "bring a release to hosts: check, switch, watch, take back if it is not well", "deploy"),
+    "rollback": Command("Hosts", "take hosts back to the release before", "rollback"),
+    "releases": Command("Hosts", "which release is where, and the record of deployments", "releases"),
     "init": Command("Tools", "write a commented genii.toml for this folder", "init"),
     "check": Command("Tools", "check a configuration: file:line:col: what is wrong", "check"),
     "export": Command("Tools", "print a JSON Schema, a completion script, a supervisord.conf as TOML", "export"),

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from genii.config import jobs, parts
 from genii.config.check import check_programs
+from genii.config.deploy import read_deployments
 from genii.config.find import SYSTEM_FILE
 from genii.config.jobs import job_server_scope, read_jobs
 from genii.config.program import Context, read_program
@@ -45,6 +46,10 @@ def resolve(
     own = read_supervisor(main, environ, system, faults)
     http = read_http(main, environ, outside, faults)
     servers = read_jobs(main, environ, python, own["state_dir"], faults)
+    if any(key in main.data for key in ("fleet", "hosts", "groups")):
+        from genii.config.fleet import read_fleet
+
+        read_fleet(main, environ, faults)
     context = Context(
         servers=servers.addresses,
         job_program=jobs.PROGRAM if servers.embedded else "",
@@ -72,7 +77,10 @@ def resolve(
         if program is not None:
             programs[name] = program
     check_programs(programs, scopes, http.listen)
-    return Settings(path=main.path, http=http, programs=programs, **own), scopes
+    if "deploy" in main.data:
+        read_deployments(main, environ, faults)
+    named = servers.addresses if "jobs" in main.data else ()
+    return Settings(path=main.path, http=http, job_servers=named, programs=programs, **own), scopes
 
 
 def _check_tables(source: Source, main: Source, faults: Faults) -> None:
