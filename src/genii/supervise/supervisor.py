@@ -223,7 +223,7 @@ class Supervisor:
         """Have a later supervisor not start again what ended for good, nor hold against it what runs again."""
         if self.elastic.leaving(process):
             return
-        ended = process.state in (State.EXITED, State.FATAL)
+        ended = process.state in (State.EXITED, State.FATAL) and not process.life.pauses
         if ended and self.wishes.get(process.name, True) and not self.triggers.starts(process.template):
             self.actions.want(process, wanted=False)
         elif process.state is State.STARTING and not self.wishes.get(process.name, True):
