@@ -332,7 +332,7 @@ class Interface:
     def _info(self, process: Process, now: float) -> Struct:
         service, name = self._service, process.name
         logs = (service.log_file(name, "stdout"), service.log_file(name, "stderr"))
-        return process_info(process, service.members[name], service.past(name), logs, now)
+        return process_info(process, service.members[name], service.past(name), logs, now, self._supervisor.loop.time())
 
     # ------------------------------------------------------------------ logs
 
