@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
@@ -60,10 +61,9 @@ def test_steps_of_the_clock_change_nothing(daemon: Daemon, debian: Callable[[str
         FAKETIME_DONT_FAKE_MONOTONIC="1",
     )
 
-    def shift() -> float:
-        """How far the clock of the daemon is from ours, in seconds."""
+    def shifted_by(seconds: float) -> bool:
         now: int = daemon.call("getProcessInfo", "calm")["now"]
-        return now - time.time()
+        return abs(now - time.time() - seconds) < 3600
 
     daemon.eventually(lambda: daemon.state("calm") == "RUNNING")
     pid = daemon.call("getProcessInfo", "calm")["pid"]
@@ -71,7 +71,7 @@ def test_steps_of_the_clock_change_nothing(daemon: Daemon, debian: Callable[[str
         for name in ("late", "quick"):
             daemon.call("startProcess", name, False)
         step.write_text(f"{text}\n")
-        daemon.eventually(lambda wanted=wanted: abs(shift() - wanted) < 3600)
+        daemon.eventually(partial(shifted_by, wanted))
         daemon.eventually(lambda: daemon.state("late") == "RUNNING")
         daemon.eventually(lambda: daemon.state("quick") == "FATAL")
         assert daemon.call("stopProcess", "stubborn") is True
