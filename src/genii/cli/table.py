@@ -51,6 +51,7 @@ COMMANDS: dict[str, Command] = {
     "nohup": Command("Tools", "run a command immune to the terminal's hang-up", "nohup"),
     "jobs": Command("Tools", "a Gearman job server, and commands for any: serve, submit, status, queue", "jobs"),
     "work": Command("Tools", "do the jobs of a worker class: module:Class", "work"),
+    "prefork": Command("Tools", "serve connections with forked workers: serve, status, stop, reload", "prefork"),
     "supervisord": Command("Tools", "run a supervisord.conf, with the command line of supervisord", "supervisord"),
     "supervisorctl": Command("Tools", "steer a supervisord, with the commands of supervisorctl", "supervisorctl"),
     "echo_supervisord_conf": Command("", "print a supervisord.conf to begin with", "echo_supervisord_conf"),
