@@ -35,7 +35,8 @@ class AsyncRemote(Commander):
     ) -> TaskResult:
         """Ask, plan, and carry the plan out."""
         plan = planned(await self._ask(question, user))
-        result = self._result(what, wanted=True, changed=plan.changes, difference=self.mask(plan.difference), planned=self.dry_run)
+        told = self.mask(plan.difference)
+        result = self._result(what, wanted=True, changed=plan.changes, difference=told, planned=self.dry_run)
         if plan.changes and not self.dry_run:
             if check:
                 await self.check(check, sudo=user == "root")
