@@ -34,6 +34,8 @@ COMMANDS: dict[str, Command] = {
     "scale": Command("Steer", "change how many processes a program has", "scale"),
     "update": Command("Steer", "read the configuration again and apply what changed", "update"),
     "run": Command("Hosts", "run a command on many hosts over SSH", "run"),
+    "put": Command("Hosts", "bring files to many hosts: only what differs, checked", "put"),
+    "get": Command("Hosts", "fetch files from many hosts", "get"),
     "init": Command("Tools", "write a commented genii.toml for this folder", "init"),
     "check": Command("Tools", "check a configuration: file:line:col: what is wrong", "check"),
     "export": Command("Tools", "print a JSON Schema, a completion script, a supervisord.conf as TOML", "export"),
