@@ -14,6 +14,7 @@ if TYPE_CHECKING:  # the names below, for type checkers; importing typing would 
     from genii import signals as signals
     from genii import testing as testing
     from genii.daemon.control import Control as Control
+    from genii.deploy.steps import step as step
     from genii.events.app import App as App
     from genii.events.signals import Signals as Signals
     from genii.fleet.blocking import Remote as Remote
@@ -24,6 +25,7 @@ if TYPE_CHECKING:  # the names below, for type checkers; importing typing would 
     from genii.gearman.async_client import AsyncClient as AsyncClient
     from genii.gearman.client import Client as Client
     from genii.gearman.server import JobServer as JobServer
+    from genii.gearman.slots import SlotManager as SlotManager
     from genii.gearman.worker import Worker as Worker
     from genii.serve.prefork import prefork as prefork
     from genii.system.daemonize import daemonize as daemonize
@@ -42,6 +44,7 @@ _PUBLIC: dict[str, str] = {
     "Remote": "genii.fleet.blocking",
     "Secret": "genii.fleet.secret",
     "Signals": "genii.events.signals",
+    "SlotManager": "genii.gearman.slots",
     "TaskResult": "genii.fleet.task_result",
     "Worker": "genii.gearman.worker",
     "__version__": "genii.version",
@@ -51,6 +54,7 @@ _PUBLIC: dict[str, str] = {
     "patterns": "genii.patterns",
     "prefork": "genii.serve.prefork",
     "signals": "genii.signals",
+    "step": "genii.deploy.steps",
     "task": "genii.fleet.task",
     "testing": "genii.testing",
 }

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from genii.control.inheritance import Inheritance
     from genii.control.options import Options
     from genii.control.upgrade import Upgrade
+    from genii.gearman.queue_depth import QueueDepth
     from genii.supervise.handover import Origin
     from genii.supervise.model import Settings
     from genii.supervise.report import Event
@@ -116,6 +117,7 @@ class _Daemon:
     def _prepare(self) -> None:
         """Put everything round the supervisor that does not depend on where it comes from."""
         supervisor, options = self._supervisor, self._options
+        supervisor.elastic.demand.make_queues = _queue_depth
         if self._settings.supervisord:
             from genii.supervisord.runtime import Runtime
 
@@ -126,7 +128,7 @@ class _Daemon:
             raise UnknownProgram(f"--exit-on-fatal: there is no program {min(unknown)!r}")
         if options.exit_on_fatal:
             supervisor.subscribe(self._watch_fatal)
-        self._server = ControlServer(supervisor)
+        self._server = ControlServer(supervisor, options.front)
         supervisor.upgrader = self._upgrade
 
     def _show(self) -> None:
@@ -334,3 +336,10 @@ class _Daemon:
             self._status = failed if not isinstance(status, int) else 128 - status if status < 0 else status or failed
             _log.warning("%s has ended (%s): ending too, with %d", event.name, event.data["reason"], self._status)
             self._end()
+
+
+def _queue_depth() -> QueueDepth:
+    """Return whoever asks job servers for their queues; imported only where a program follows one."""
+    from genii.gearman.queue_depth import QueueDepth
+
+    return QueueDepth()

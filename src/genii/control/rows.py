@@ -6,13 +6,15 @@ takes longer to import than a whole ``genii status`` may last; this module is im
 
 from __future__ import annotations
 
-from typing import TypedDict
+from typing import NotRequired, TypedDict
 
 __all__ = [
     "DetailsRow",
     "DifferenceRow",
     "EventRow",
     "LogRow",
+    "Overview",
+    "PoolRow",
     "ResultRow",
     "StatusRow",
     "SupervisorRow",
@@ -41,6 +43,34 @@ class StatusRow(TypedDict):
     next_attempt: float
     busy: bool | None
     note: str
+    busy_since: float
+    job: str
+    jobs_left: int | None
+    jobs_done: int | None
+    memory: int
+    paused: bool
+    leaving: bool
+
+
+class PoolRow(TypedDict):
+    """``PoolStatus``."""
+
+    program: str
+    minimum: int
+    maximum: int
+    slots: int
+    busy: int
+    starting: int
+    leaving: int
+    waiting: int
+    paused: bool
+
+
+class Overview(TypedDict):
+    """``Statuses``."""
+
+    processes: list[StatusRow]
+    pools: list[PoolRow]
 
 
 class DetailsRow(TypedDict):
@@ -123,3 +153,4 @@ class LogRow(TypedDict):
     name: str
     stream: str
     lines: list[str]
+    skipped: NotRequired[int]

@@ -46,6 +46,7 @@ __all__ = [
     "StartWanted",
     "StopWanted",
     "Stopping",
+    "Unwanted",
     "rules_for",
     "step",
 ]
@@ -151,6 +152,11 @@ class StopWanted:
 
 
 @dataclass(frozen=True, slots=True)
+class Unwanted:
+    """Nobody needs it any more, but it may finish: when it has ended by itself, it is not started again."""
+
+
+@dataclass(frozen=True, slots=True)
 class Spawned:
     """The process exists."""
 
@@ -208,7 +214,17 @@ class Due:
 
 
 Event: TypeAlias = (
-    StartWanted | StopWanted | Spawned | SpawnFailed | Adopted | BecameReady | Failed | Exited | Emptied | Due
+    StartWanted
+    | StopWanted
+    | Unwanted
+    | Spawned
+    | SpawnFailed
+    | Adopted
+    | BecameReady
+    | Failed
+    | Exited
+    | Emptied
+    | Due
 )
 
 
@@ -290,6 +306,10 @@ def _start_afresh(moment: _Moment) -> Outcome:
 
 def _want(moment: _Moment) -> Outcome:
     return moment.life._replace(wanted=True), ()
+
+
+def _let_finish(moment: _Moment) -> Outcome:
+    return moment.life._replace(wanted=False), ()
 
 
 def _start_after_stop(moment: _Moment) -> Outcome:
@@ -543,30 +563,30 @@ def _adopt(moment: _Moment) -> Outcome:
 
 
 _COLUMNS = (
-    StartWanted, StopWanted, Spawned, SpawnFailed, Adopted, BecameReady, Failed, Exited, Emptied, Due,
+    StartWanted, StopWanted, Spawned, SpawnFailed, Adopted, BecameReady, Failed, Exited, Emptied, Due, Unwanted,
 )  # fmt: skip
 
 # One row a state, one cell an event of _COLUMNS, in the same order. _nothing: it means nothing there (an answer that
 # comes late, a wish that is fulfilled). _impossible: the shell must never say it there.
 _ROWS: dict[State, tuple[Transition, ...]] = {
     #                StartWanted        StopWanted    Spawned        SpawnFailed    Adopted
-    #                BecameReady        Failed        Exited         Emptied        Due
+    #                BecameReady        Failed        Exited         Emptied        Due            Unwanted
     State.STOPPED:  (_start_afresh,     _stay_down,   _impossible,   _impossible,   _adopt,
-                     _nothing,          _nothing,     _impossible,   _nothing,      _nothing),
+                     _nothing,          _nothing,     _impossible,   _nothing,      _nothing,      _nothing),
     State.STARTING: (_want,             _stop,        _started,      _spawn_failed, _impossible,
-                     _ready_early,      _failed,      _exited_early, _nothing,      _due_early),
+                     _ready_early,      _failed,      _exited_early, _nothing,      _due_early,    _let_finish),
     State.RUNNING:  (_want,             _stop,        _impossible,   _impossible,   _impossible,
-                     _nothing,          _failed,      _exited,       _nothing,      _nothing),
+                     _nothing,          _failed,      _exited,       _nothing,      _nothing,      _let_finish),
     State.BACKOFF:  (_start_afresh,     _stop_trying, _impossible,   _impossible,   _impossible,
-                     _nothing,          _nothing,     _impossible,   _nothing,      _try_again),
+                     _nothing,          _nothing,     _impossible,   _nothing,      _try_again,    _nothing),
     State.STOPPING: (_start_after_stop, _change_mind, _stop_newborn, _never_born,   _impossible,
-                     _nothing,          _nothing,     _exited_late,  _emptied,      _kill),
+                     _nothing,          _nothing,     _exited_late,  _emptied,      _kill,         _nothing),
     State.EXITED:   (_start_afresh,     _stay_down,   _impossible,   _impossible,   _adopt,
-                     _nothing,          _nothing,     _impossible,   _nothing,      _nothing),
+                     _nothing,          _nothing,     _impossible,   _nothing,      _nothing,      _nothing),
     State.FATAL:    (_start_afresh,     _stay_down,   _impossible,   _impossible,   _adopt,
-                     _nothing,          _nothing,     _impossible,   _nothing,      _nothing),
+                     _nothing,          _nothing,     _impossible,   _nothing,      _nothing,      _nothing),
     State.UNKNOWN:  (_start_afresh,     _stay_down,   _impossible,   _impossible,   _adopt,
-                     _nothing,          _nothing,     _impossible,   _nothing,      _nothing),
+                     _nothing,          _nothing,     _impossible,   _nothing,      _nothing,      _nothing),
 }  # fmt: skip
 
 TABLE: dict[tuple[State, type], Transition] = {

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from genii.supervise.model import Log
     from genii.system.poller import Poller
 
-__all__ = ["Output", "log_words", "take_over"]
+__all__ = ["Output", "log_words", "start_keeper", "take_over"]
 
 _log = logging.getLogger(__name__)
 _PATIENCE = 5.0
@@ -72,14 +72,7 @@ class Output:
         if self._closing:
             return
         _log.error("the keeper (pid %d) died; a new one takes over", self.pid)
-        ours, theirs = socket.socketpair()
-        with theirs:
-            self.pid = os.posix_spawn(
-                sys.executable,
-                [sys.executable, "-I", "-S", os.path.join(os.path.dirname(__file__), "keeper.py")],
-                dict(os.environ),
-                file_actions=[(os.POSIX_SPAWN_DUP2, theirs.fileno(), LINK)],
-            )
+        ours, self.pid = start_keeper()
         self._attach(ours)
         self._introduce()
 
@@ -335,6 +328,19 @@ class Output:
             self._listener[1].close()
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(self._listener[0])
+
+
+def start_keeper() -> tuple[socket.socket, int]:
+    """Start a keeper as a program of its own; return the link to it and its pid."""
+    ours, theirs = socket.socketpair()
+    with theirs:
+        pid = os.posix_spawn(
+            sys.executable,
+            [sys.executable, "-I", "-S", os.path.join(os.path.dirname(__file__), "keeper.py")],
+            dict(os.environ),
+            file_actions=[(os.POSIX_SPAWN_DUP2, theirs.fileno(), LINK)],
+        )
+    return ours, pid
 
 
 def take_over(path: str, adopt: Callable[[str, str, tuple[object, ...] | None, int], None]) -> int:

@@ -64,7 +64,7 @@ def _slot(process: Process) -> Slot:
         changed_at=process.changed_at,
         started_at=process.started_at,
         healthy=process.healthy,
-        busy=process.busy,
+        work=process.work,
         note=process.note,
     )
     for name in _LIFE:

@@ -76,6 +76,7 @@ class Update:
         await supervisor.actions.remove(doomed)
         for name in replaced:
             supervisor.slots.remove_program(name)
+            supervisor.elastic.forget(name)
         supervisor.settings = settings
         supervisor.sockets.keep_only({spec.url for program in settings.programs.values() for spec in program.sockets})
         for name in change.adjusted:
@@ -103,6 +104,7 @@ class Update:
             await supervisor.actions.resize(program.name)
         else:
             supervisor.slots.define(program, len(supervisor.slots.of(program.name)))
+            supervisor.elastic.decide_soon(program.name)
         for process in supervisor.slots.of(program.name):
             if "logs" in keys:
                 process.relog()
