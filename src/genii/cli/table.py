@@ -39,6 +39,8 @@ COMMANDS: dict[str, Command] = {
     "update": Command("Steer", "read the configuration again and apply what changed", "update"),
     "upgrade": Command("Steer", "replace the running supervisor by this version of genii; programs run on", "upgrade"),
     "run": Command("Hosts", "run a command on many hosts over SSH", "run"),
+    "put": Command("Hosts", "bring files to many hosts: only what differs, checked", "put"),
+    "get": Command("Hosts", "fetch files from many hosts", "get"),
     "tasks": Command("Hosts", "list the tasks of tasks.py (also: genii -T)", "tasks"),
     "task": Command("Hosts", "run a task of tasks.py on its hosts", "task"),
     "deploy": Command("Hosts", "bring a release to hosts: check, switch, watch, take back if it is not well", "deploy"),
