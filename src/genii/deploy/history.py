@@ -90,8 +90,8 @@ class History(msgspec.Struct, frozen=True):
         were rolled back, the last. What nobody tells of goes when it is older than all of these, as with Capistrano.
         """
         in_use = new or self.current
-        good = sorted({*self.good, in_use} - {""})
-        kept = set(good[-keep:]) | {in_use}
+        good = sorted({*self.good, new} - {""})
+        kept = {*good[-keep:], in_use}
         before = [name for name in good if name < in_use]
         kept |= set(before[-1:])
         oldest = min(kept)
@@ -111,7 +111,7 @@ def read_history(releases: Iterable[str], current: str, record: Iterable[str], r
     for line in record:
         try:
             entry = msgspec.json.decode(line, type=Entry)
-        except (msgspec.MsgspecError, UnicodeDecodeError):
+        except (msgspec.MsgspecError, UnicodeError):
             continue
         states[entry.release] = _merged(states.get(entry.release), entry)
     there = tuple(sorted(filter(is_release, releases)))
