@@ -16,6 +16,7 @@ END = "<!-- end of keys -->\n"
 SECTIONS = {
     "ProgramTable": "`[program.NAME]` and `[defaults]`",
     "ProcessesTable": "`processes`",
+    "ScalingTable": "`scaling`",
     "ReadyTable": "`ready`",
     "HealthTable": "`health`",
     "StopTable": "`stop`",

@@ -79,7 +79,8 @@ def resolve(
     check_programs(programs, scopes, http.listen)
     if "deploy" in main.data:
         read_deployments(main, environ, faults)
-    return Settings(path=main.path, http=http, programs=programs, **own), scopes
+    named = servers.addresses if "jobs" in main.data else ()
+    return Settings(path=main.path, http=http, job_servers=named, programs=programs, **own), scopes
 
 
 def _check_tables(source: Source, main: Source, faults: Faults) -> None:

@@ -31,6 +31,7 @@ __all__ = [
     "ReadyTable",
     "RecycleTable",
     "SaltTable",
+    "ScalingTable",
     "ScheduleTable",
     "SocketTable",
     "StopTable",
@@ -137,6 +138,27 @@ class ProcessesTable(Table, kw_only=True, forbid_unknown_fields=True, gc=False):
 
     min: Annotated[Count | UnsetType, _key("How many run always.", 1)] = UNSET
     max: Annotated[Count, _key("How many run at most.", example=5)]
+
+
+class ScalingTable(Table, kw_only=True, forbid_unknown_fields=True, gc=False):
+    """How an elastic number of processes follows the load."""
+
+    follow: Annotated[
+        Literal["busy", "queue", "cpu"] | UnsetType,
+        _key("What makes more: all are busy; also what waits in the job servers (workers); all use the processor.",
+             default="busy"),
+    ] = UNSET  # fmt: skip
+    spare: Annotated[Count | UnsetType, _key("How many idle ones are kept while others are busy.", 1)] = UNSET
+    burst: Annotated[
+        Count | UnsetType, _key("How many may be started at once.", otherwise="1; the maximum where it follows a queue")
+    ] = UNSET
+    interval: Annotated[Duration | UnsetType, _key("Between two starts beyond the minimum.", 0)] = UNSET
+    grace: Annotated[Duration | UnsetType, _key("How long one must have been idle before it is let go.", "10s")] = UNSET
+    cooldown: Annotated[Duration | UnsetType, _key("Between a start or an end and the next end.", "1s")] = UNSET
+    cpu: Annotated[
+        Annotated[float, Meta(gt=0, le=1000)] | UnsetType,
+        _key('The part of a processor above which a process counts as busy, for `follow = "cpu"`.', 0.8),
+    ] = UNSET
 
 
 class ScheduleTable(Table, kw_only=True, forbid_unknown_fields=True, gc=False):
@@ -261,6 +283,14 @@ class ProgramTable(Table, kw_only=True, forbid_unknown_fields=True, gc=False):
     processes: Annotated[
         Count | Annotated[str, _text(r"^\s*\d+\s*$")] | ProcessesTable | UnsetType,
         _key("How many run: a number, or `{ min, max }` for an elastic number.", 1, 4),
+    ] = UNSET
+    scaling: Annotated[
+        ScalingTable | UnsetType,
+        _key("How an elastic number follows the load.", example={"follow": "queue", "grace": "30s"}),
+    ] = UNSET
+    warm: Annotated[
+        bool | UnsetType,
+        _key("Fork workers from a process that has the class loaded: they start several times faster.", default=False),
     ] = UNSET
     process_name: Annotated[
         str | UnsetType,

@@ -18,7 +18,17 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from genii.control.response import Head
-    from genii.control.rows import DetailsRow, DifferenceRow, EventRow, LogRow, ResultRow, StatusRow, SupervisorRow
+    from genii.control.rows import (
+        DetailsRow,
+        DifferenceRow,
+        EventRow,
+        LogRow,
+        Overview,
+        ResultRow,
+        StatusRow,
+        SupervisorRow,
+        UpgradingRow,
+    )
     from genii.events.sse import ServerEvent
     from genii.system.address import Address
 
@@ -54,9 +64,16 @@ class Client:
 
     def statuses(self, names: Sequence[str] = ()) -> list[StatusRow]:
         """Ask for the state of processes (none named: of all)."""
+        return self.overview(names)["processes"]
+
+    def overview(self, names: Sequence[str] = ()) -> Overview:
+        """Ask for the state of processes and the figures of pools."""
         query = "&".join(f"name={quote(name)}" for name in names)
-        rows: list[StatusRow] = self._get(f"/api/v1/processes?{query}", "processes")
-        return rows
+        found: Any = self._get(f"/api/v1/processes?{query}")
+        try:
+            return {"processes": found["processes"], "pools": found.get("pools", [])}
+        except (KeyError, TypeError, AttributeError) as error:
+            raise PeerError(f"the supervisor answered what this genii does not understand: {error!r}") from error
 
     def details(self, name: str) -> list[DetailsRow]:
         """Ask all about the processes of one name."""
@@ -87,11 +104,22 @@ class Client:
                 for line in lines:
                     yield json.loads(line)
 
-    def follow_logs(self, names: Sequence[str], count: int, since: float, stream: str = "both") -> Iterator[LogRow]:
-        """Yield the last lines of logs and then those that are added, until the supervisor ends."""
-        for batch in self._stream(_log_path(names, count, since, stream) + "&follow=1"):
+    def follow_logs(
+        self, names: Sequence[str], count: int, since: float, stream: str = "both", *, paced: bool = False
+    ) -> Iterator[LogRow]:
+        """Yield the last lines of logs and then those that are added, until the supervisor ends.
+
+        ``paced`` leaves out what comes faster than anybody could read; ``skipped`` tells how many bytes that were.
+        """
+        more = "&follow=1&paced=1" if paced else "&follow=1"
+        for batch in self._stream(_log_path(names, count, since, stream) + more):
             for event in batch:
                 yield json.loads(event.data)
+
+    def live(self) -> Iterator[list[tuple[str, Any]]]:
+        """Yield what a full-screen view shows, in batches of (kind, data), see docs/api.md; empty at a heartbeat."""
+        for batch in self._stream("/api/v1/live"):
+            yield [(event.kind, json.loads(event.data)) for event in batch]
 
     # ------------------------------------------------------------------ actions
 
@@ -104,6 +132,12 @@ class Client:
     def update(self, *, dry_run: bool = False) -> DifferenceRow:
         """Have the configuration read again."""
         found: DifferenceRow = self._post("/api/v1/update", {"dry_run": dry_run}, 0.0, "difference")
+        return found
+
+    def upgrade(self, origin: dict[str, str] | None) -> UpgradingRow:
+        """Have the supervisor replaced by another version, that of ``origin`` or (None) that where it came from."""
+        body = {} if origin is None else {"origin": origin}
+        found: UpgradingRow = self._post("/api/v1/upgrade", body, 0.0, "")
         return found
 
     def shutdown(self, patience: float = 0.0) -> None:

@@ -67,6 +67,23 @@ class Follower:
         finally:
             loop.remove_reader(self._watcher.fileno())
 
+    def skip(self, keep: int) -> int:
+        """Leave out what is unread but for about the last ``keep`` bytes; return how many bytes that were."""
+        if self._file is None:
+            return 0
+        held = self._file.tell()
+        target = os.fstat(self._file.fileno()).st_size - keep
+        if target <= held:
+            return 0
+        self._file.seek(target)
+        # The line that is cut here belongs to what is left out.
+        skipped = len(self._rest) + target - held
+        block = self._file.read(_BLOCK)
+        cut = block.find(b"\n") + 1 or len(block)
+        self._file.seek(target + cut)
+        self._rest = b""
+        return skipped + cut
+
     def _note(self, changed: asyncio.Event) -> None:
         if self._watcher.read():
             changed.set()

@@ -7,8 +7,8 @@ import msgspec
 __all__ = ["Options"]
 
 
-class Options(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
-    """How a supervisor is to run."""
+class Options(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """How a supervisor is to run; what another version would say besides is left out."""
 
     config: str
     """Path of the configuration."""
@@ -27,3 +27,5 @@ class Options(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, for
     """Programs whose failure ends the supervisor with their exit code."""
     wait: bool = True
     """Whether the report waits until the programs run."""
+    front: str = ""
+    """The module that serves the dashboard, loaded when it is first asked for; empty: there is none."""

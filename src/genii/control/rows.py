@@ -6,9 +6,20 @@ takes longer to import than a whole ``genii status`` may last; this module is im
 
 from __future__ import annotations
 
-from typing import TypedDict
+from typing import NotRequired, TypedDict
 
-__all__ = ["DetailsRow", "DifferenceRow", "EventRow", "LogRow", "ResultRow", "StatusRow", "SupervisorRow"]
+__all__ = [
+    "DetailsRow",
+    "DifferenceRow",
+    "EventRow",
+    "LogRow",
+    "Overview",
+    "PoolRow",
+    "ResultRow",
+    "StatusRow",
+    "SupervisorRow",
+    "UpgradingRow",
+]
 
 
 class StatusRow(TypedDict):
@@ -32,6 +43,34 @@ class StatusRow(TypedDict):
     next_attempt: float
     busy: bool | None
     note: str
+    busy_since: float
+    job: str
+    jobs_left: int | None
+    jobs_done: int | None
+    memory: int
+    paused: bool
+    leaving: bool
+
+
+class PoolRow(TypedDict):
+    """``PoolStatus``."""
+
+    program: str
+    minimum: int
+    maximum: int
+    slots: int
+    busy: int
+    starting: int
+    leaving: int
+    waiting: int
+    paused: bool
+
+
+class Overview(TypedDict):
+    """``Statuses``."""
+
+    processes: list[StatusRow]
+    pools: list[PoolRow]
 
 
 class DetailsRow(TypedDict):
@@ -66,6 +105,16 @@ class SupervisorRow(TypedDict):
     keeper_pid: int
     programs: int
     processes: int
+    upgrades: int
+    upgrade_failure: str
+
+
+class UpgradingRow(TypedDict):
+    """``Upgrading``."""
+
+    version: str
+    before: str
+    upgrades: int
 
 
 class ResultRow(TypedDict):
@@ -104,3 +153,4 @@ class LogRow(TypedDict):
     name: str
     stream: str
     lines: list[str]
+    skipped: NotRequired[int]

@@ -10,17 +10,19 @@ the first byte. From the supervisor::
     ("listen", path)                 + the listening socket on which a later supervisor may take over
     ("become", uid, gid, groups)     give up root
     ("console", color, names)        + the descriptor to show all lines on, and the names that line up there
-    ("stream", key, name, log)       + the reading end; log: (path, size, backups, every, compress)
+    ("streams", [(key, name, log)…]) + the reading end of each; log: (path, size, backups, every, compress)
     ("log", key, log)                the log of a stream changed
     ("drop", key)                    read what is there, then forget the stream
     ("expect", key, yes)             tell the supervisor of the data of a stream too
     ("rotate", key) ("clear", key) ("reopen",)
+    ("held", key, bytes)             what an earlier keeper had read of a stream and not written
+    ("leave",)                       another keeper takes over: answered by ("left", {key: unwritten bytes}), then end
     ("sync", token)                  answered by ("synced", token) when all that was written before is in the logs
     ("quit",)                        write what is there and end
 
 To the supervisor: ``("data", key, bytes)``, ``("problem", key, path, text)``, ``("recovered", key, lost)``,
-``("synced", token)``. To a supervisor that takes over: ``("stream", key, name, log)`` + descriptor for each stream,
-then ``("end",)``.
+``("synced", token)``, ``("refused", [key…])``: no descriptor left for these streams. To a supervisor that takes over:
+``("stream", key, name, log)`` + descriptor for each stream, then ``("end",)``.
 """
 
 from __future__ import annotations
@@ -53,10 +55,14 @@ if TYPE_CHECKING:
 __all__ = ["Keeper", "encode", "main", "receive"]
 
 LINK = 3
+MOST = 64
+"""Descriptors that may come with one message (the kernel allows 253)."""
 _BLOCK = 128 << 10
 """Bytes moved at once: more would fall out of the processor's cache between reading and writing."""
 _LARGE_PIPE = 1 << 20
 _MSG_CMSG_CLOEXEC = 0x40000000
+_MARSHAL = 4
+"""The version of the format that all Pythons read: the other side may be executed by another one after an upgrade."""
 _SMALL_PIPE = 65536
 _OWN_OUTPUT = {"-": 1, "-2": 2, "/dev/stdout": 1, "/dev/stderr": 2}
 """Paths that mean genii's own output: written without ever blocking on whoever reads it."""
@@ -72,13 +78,13 @@ _FULL = 16 << 10
 
 def encode(message: tuple[Any, ...]) -> bytes:
     """Return the bytes of a message."""
-    body = marshal.dumps(message)
+    body = marshal.dumps(message, _MARSHAL)
     return len(body).to_bytes(4, "big") + body
 
 
 def receive(link: _socket.socket) -> tuple[tuple[Any, ...], list[int]] | None:
     """Read one message and its descriptors; None: the other side is gone. Blocks."""
-    head, ancillary, _, _ = link.recvmsg(4, _socket.CMSG_SPACE(64), _MSG_CMSG_CLOEXEC)
+    head, ancillary, _, _ = link.recvmsg(4, _socket.CMSG_SPACE(4 * MOST), _MSG_CMSG_CLOEXEC)
     descriptors = array.array("i")
     for _, _, data in ancillary:
         descriptors.frombytes(data[: len(data) - len(data) % 4])
@@ -96,11 +102,11 @@ def receive(link: _socket.socket) -> tuple[tuple[Any, ...], list[int]] | None:
     return marshal.loads(body), list(descriptors)  # noqa: S302 -- our own processes, over a private socket
 
 
-def send(link: _socket.socket, message: tuple[Any, ...], descriptor: int = -1) -> None:
-    """Send a message, with a descriptor where one is given."""
+def send(link: _socket.socket, message: tuple[Any, ...], *descriptors: int) -> None:
+    """Send a message, with up to ``MOST`` descriptors."""
     data = encode(message)
-    if descriptor >= 0:
-        rights = [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, array.array("i", [descriptor]).tobytes())]
+    if descriptors:
+        rights = [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, array.array("i", descriptors).tobytes())]
         data = data[link.sendmsg([data], rights) :]
     if data:
         link.sendall(data)
@@ -160,7 +166,8 @@ class Keeper:
             if len(ready) > 1:
                 self._obey()
             for descriptor, events in ready:
-                self._handle(descriptor, events, busy=hurry >= _HURRY)
+                if not self._ended:  # else what is in the pipes is for who comes after us
+                    self._handle(descriptor, events, busy=hurry >= _HURRY)
             self._tend()
             now = time.monotonic()
             hurry = hurry + 1 if now - woken < _AT_ONCE else 0
@@ -176,7 +183,7 @@ class Keeper:
 
     def _obey(self) -> None:
         """Carry out what the supervisor has said so far: it said it before a program that it started said anything."""
-        while self._link and self._orders.poll(0):
+        while self._link and not self._ended and self._orders.poll(0):
             self._serve(self._link)
 
     def _pause(self) -> float:
@@ -234,6 +241,9 @@ class Keeper:
         console = stream.plain or self._console
         if console:
             console.show(stream.key, stream.name, chunk, length)
+        self._log(stream, chunk, length)
+
+    def _log(self, stream: _Stream, chunk: Chunk, length: int) -> None:
         log = stream.log
         if log is None:
             return
@@ -300,7 +310,13 @@ class Keeper:
         for name in names:
             self._console.add(name)
 
-    def _on_stream(self, key: str, name: str, log: tuple[Any, ...] | None, descriptor: int) -> None:
+    def _on_streams(self, streams: list[tuple[str, str, tuple[Any, ...] | None]], *descriptors: int) -> None:
+        for (key, name, log), descriptor in zip(streams, descriptors):  # noqa: B905 -- see below
+            self._add_stream(key, name, log, descriptor)
+        if len(descriptors) < len(streams):  # the kernel leaves out those for which we have no number left
+            self._tell(("refused", [key for key, _, _ in streams[len(descriptors) :]]))
+
+    def _add_stream(self, key: str, name: str, log: tuple[Any, ...] | None, descriptor: int) -> None:
         stream = _Stream(key, name, descriptor, None)
         self._streams[key] = stream
         self._by_descriptor[descriptor] = stream
@@ -377,6 +393,21 @@ class Keeper:
     def _on_reopen(self) -> None:
         for log in self._logs.values():
             log.close()
+
+    def _on_held(self, key: str, data: bytes) -> None:
+        if key in self._streams:
+            self._log(self._streams[key], bytearray(data), len(data))
+
+    def _on_leave(self) -> None:
+        """Give back what is not written and end; what compresses goes on, and who comes next knows it by its name."""
+        held = {next(iter(self._users[log.path])): log.take_backlog() for log in self._failing}
+        for stream in self._streams.values():
+            if stream.held:
+                held[stream.key] = held.get(stream.key, b"") + bytes(stream.held)
+        for log in self._logs.values():
+            log.close()
+        self._tell(("left", held))
+        self._ended = True
 
     def _on_sync(self, token: int) -> None:
         self._drain_all()
@@ -499,6 +530,7 @@ def main(descriptor: int) -> None:
     os.setsid()
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))  # a stream or two and a log for each process
+    _signal.pthread_sigmask(_signal.SIG_SETMASK, ())
     for number in (_signal.SIGINT, _signal.SIGTERM, _signal.SIGHUP, _signal.SIGPIPE):
         _signal.signal(number, _signal.SIG_IGN)
     Keeper(_socket.socket(fileno=descriptor)).run()

@@ -20,7 +20,8 @@ _ADJUSTED = frozenset(
     {
         "autostart", "backoff", "check", "check_timeout", "description", "early_exit_fails", "exit_codes", "health",
         "limits", "logs", "orphans", "priority", "processes", "processes_max", "recycle", "reload_signal", "restart",
-        "retries", "schedule", "secret_variables", "startsecs", "stop", "watch", "depends_on", "ready",
+        "retries", "scaling", "schedule", "secret_variables", "startsecs", "stop", "warm", "watch", "depends_on",
+        "ready",
     }
 )  # fmt: skip
 """Keys of a program that take effect without a restart of its processes (limits: at their next start)."""
@@ -98,6 +99,10 @@ def may_stop(programs: Mapping[str, Program], name: str, stopping: Collection[st
     return not any(name in programs[other].depends_on for other in stopping if other != name)
 
 
+_NOT_KEPT = frozenset(("programs", "path", "files", "job_servers"))
+"""Keys of the settings that are told apart otherwise, or that hold at once."""
+
+
 def difference(old: Settings, new: Settings) -> Difference:
     """Return what has to be done to get from one configuration to the other."""
     changed: dict[str, tuple[str, ...]] = {}
@@ -111,7 +116,7 @@ def difference(old: Settings, new: Settings) -> Difference:
             adjusted[name] = keys
         else:
             changed[name] = keys
-    settings = tuple(key for key in _changed_keys(old, new) if key not in ("programs", "path", "files"))
+    settings = tuple(key for key in _changed_keys(old, new) if key not in _NOT_KEPT)
     return Difference(
         added=tuple(name for name in new.programs if name not in old.programs),
         removed=tuple(name for name in old.programs if name not in new.programs),
@@ -122,8 +127,15 @@ def difference(old: Settings, new: Settings) -> Difference:
 
 
 def essence(program: Program) -> dict[str, object]:
-    """Return what of a program can't change without a restart of its processes."""
-    return {key: getattr(program, key) for key in program.__struct_fields__ if key not in _ADJUSTED}
+    """Return what of a program can't change without a restart of its processes.
+
+    What has its default is left out, so that a key which a later version adds makes no running process outdated.
+    """
+    defaults = program.__struct_defaults__
+    keys = program.__struct_fields__
+    plain = dict(zip(keys[len(keys) - len(defaults) :], defaults, strict=True))
+    found = {key: getattr(program, key) for key in keys if key not in _ADJUSTED}
+    return {key: value for key, value in found.items() if value != {} and (key not in plain or value != plain[key])}
 
 
 def _changed_keys(before: msgspec.Struct, after: msgspec.Struct) -> tuple[str, ...]:

@@ -9,7 +9,9 @@ One line is eight hexadecimal digits of CRC-32, a space, and a JSON array whose 
     ["gone", process, exit status or null]     it ended
     ["wanted", process, bool]                  somebody stopped (or started) it by hand
     ["scale", program, minimum, maximum]       somebody scaled it by hand
-    ["ran", program, wall time]                its schedule started it for that moment
+    ["paused", program, bool]                  somebody paused it, or let it go on
+    ["due", program, wall time]                its schedule starts it for that moment, as soon as it may start
+    ["ran", program, wall time]                its schedule was dealt with up to that moment
 
 A torn last line (we were killed while writing) or a damaged one is left out, and told.
 """
@@ -49,7 +51,9 @@ class Memory:
     processes: dict[str, Found] = field(default_factory=dict)
     wanted: dict[str, bool] = field(default_factory=dict)
     scales: dict[str, tuple[int, int]] = field(default_factory=dict)
+    paused: dict[str, bool] = field(default_factory=dict)
     runs: dict[str, float] = field(default_factory=dict)
+    due: dict[str, float] = field(default_factory=dict)
     damaged: int = 0
     """Lines that could not be read."""
 
@@ -100,8 +104,13 @@ def _apply(memory: Memory, items: list[Any]) -> None:
             memory.wanted[name] = wanted
         case ["scale", name, int(minimum), int(maximum)]:
             memory.scales[name] = (minimum, maximum)
+        case ["paused", name, bool(paused)]:
+            memory.paused[name] = paused
         case ["ran", name, time]:
             memory.runs[name] = time
+            memory.due.pop(name, None)
+        case ["due", name, time]:
+            memory.due[name] = time
         case _:
             memory.damaged += 1
 
@@ -118,5 +127,7 @@ def rewrite(memory: Memory, boot: str, supervisor: str) -> bytes:
             lines.append(encode("intent", name))
     lines += [encode("wanted", name, wanted) for name, wanted in memory.wanted.items()]
     lines += [encode("scale", name, *bounds) for name, bounds in memory.scales.items()]
+    lines += [encode("paused", name, paused) for name, paused in memory.paused.items() if paused]
     lines += [encode("ran", name, time) for name, time in memory.runs.items()]
+    lines += [encode("due", name, time) for name, time in memory.due.items()]
     return b"".join(lines)

@@ -6,6 +6,7 @@ decided elsewhere: the life of a process in ``machine``, order in ``plan``.
 
 from __future__ import annotations
 
+import _random  # the module random would cost the daemon half a MiB
 import asyncio
 import contextlib
 import logging
@@ -13,12 +14,15 @@ import os
 import time
 from typing import TYPE_CHECKING
 
+from genii.errors import NotAllowed
 from genii.supervise import adoption, describe
 from genii.supervise.actions import Actions
 from genii.supervise.deadlines import Deadlines
+from genii.supervise.elastic import Elastic
 from genii.supervise.environment import inherited
 from genii.supervise.health import Health
 from genii.supervise.model import ProbeKind, Settings, State
+from genii.supervise.nurseries import Nurseries
 from genii.supervise.ordering import Ordering
 from genii.supervise.output import Output
 from genii.supervise.plan import start_order, with_dependencies
@@ -40,9 +44,10 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Awaitable, Callable, Sequence
 
+    from genii.supervise.handover import Origin
     from genii.supervise.machine import Life
     from genii.supervise.record import Memory
-    from genii.supervise.report import ActionResult, Difference, ProcessDetails, ProcessStatus
+    from genii.supervise.report import ActionResult, Difference, PoolStatus, ProcessDetails, ProcessStatus
 
 __all__ = ["Supervisor"]
 
@@ -58,12 +63,17 @@ class Supervisor:
         load: Callable[[], Awaitable[Settings]],
         keeper: tuple[socket.socket, int],
         loop: asyncio.AbstractEventLoop,
+        *,
+        notify: int = -1,
     ) -> None:
         """Prepare everything and start nothing.
 
-        ``load`` reads the configuration anew, ``keeper`` is the link to the keeper and its pid.
+        ``load`` reads the configuration anew, ``keeper`` is the link to the keeper and its pid, ``notify`` the socket
+        for sd_notify if there is one already.
         """
         self.settings = settings
+        self.first_settings = settings
+        """With which it was started."""
         self.load = load
         self.loop = loop
         self.started_at = time.time()
@@ -73,34 +83,45 @@ class Supervisor:
         self._hurried = False
         self.first: list[Process] = []
         """What was started at the beginning."""
-        self._serial = 0
+        self.serial = 0
+        """Of the last event."""
+        self.upgrades = 0
+        """How often this process was replaced by another version of itself."""
+        self.upgrade_failure = ""
+        self.upgrader: Callable[[Origin | None], Awaitable[str]] = _not_here
+        """Prepares an upgrade; set by whoever runs this process."""
         self._receivers: list[Callable[[Event], None]] = []
         self._state_dir = settings.state_dir
         poller = Poller(loop)
-        self._notify = NotifySocket(os.path.join(settings.state_dir, "notify.sock"))
-        poller.add(self._notify.fileno(), self._read_notifications)
+        spawner = Spawner(poller)
+        self.notify = NotifySocket(os.path.join(settings.state_dir, "notify.sock"), descriptor=notify)
+        poller.add(self.notify.fileno(), self._read_notifications)
         self.sockets = Sockets()
         self.services = Services(
             loop=loop,
             poller=poller,
             deadlines=Deadlines(loop),
-            spawner=Spawner(poller),
+            spawner=spawner,
             output=Output(poller, *keeper),
             recorder=Recorder(os.path.join(settings.state_dir, "record"), boot_id(), __version__),
             environment=inherited(os.environ),
             state_dir=settings.state_dir,
-            notify_address=self._notify.address,
+            notify_address=self.notify.address,
             null=os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC),
-            chance=_chance,
+            chance=_random.Random().random,
             changed=self._changed,
             sockets=self.sockets.of,
             adopt_sockets=self.sockets.adopt,
+            listen=self._read_notifications,
+            nurseries=Nurseries(spawner, poller, loop.time),
+            paused=self._starts_paused,
         )
         self.slots = Slots(self.services)
         self.ordering = Ordering(self.slots, loop)
         self.health = Health(self.services)
         self.triggers = Triggers(self)
         self.actions = Actions(self)
+        self.elastic = Elastic(self)
         self.scales: dict[str, tuple[int, int]] = {}
         """Numbers of processes that were changed by hand: program -> minimum, maximum."""
         self.wishes: dict[str, bool] = {}
@@ -117,7 +138,10 @@ class Supervisor:
         self.scales = {name: bounds for name, bounds in memory.scales.items() if name in self.settings.programs}
         self.wishes = dict(memory.wanted)
         for program in self.settings.programs.values():
-            self.slots.define(program, self.count(program.name))
+            self.slots.define(program, 0)
+            self.elastic.recall(program, memory)
+            self.slots.define(program, max(self.count(program.name), len(self.slots.of(program.name))))
+        self.elastic.paused = {name for name, paused in memory.paused.items() if paused and self.elastic.manages(name)}
         self.first = self._first(names)
         adoption.take_over(self, memory)
         # The streams of a dead supervisor are taken over, now its place is.
@@ -125,7 +149,8 @@ class Supervisor:
         self.services.output.listen(path, listen_unix(path))
         self.services.recorder.begin(self.memory)
         self.launch(self.first)
-        self.triggers.arm(memory.runs)
+        self.triggers.arm(memory.runs, memory.due)
+        self.elastic.begin()
 
     def _first(self, names: Sequence[str]) -> list[Process]:
         """Return what is to run from the start: what is declared so and was not stopped by hand, or what is named."""
@@ -145,7 +170,7 @@ class Supervisor:
     def _open_notify(self) -> None:
         """Let programs of other users reach the notification socket; each message is checked by its sender's pid."""
         if os.geteuid() == 0 and any(program.user for program in self.settings.programs.values()):
-            os.chmod(self._notify.address, 0o666)  # noqa: S103 -- as said above
+            os.chmod(self.notify.address, 0o666)  # noqa: S103 -- as said above
 
     def count(self, program: str) -> int:
         """Return how many processes a program is to have now."""
@@ -177,6 +202,7 @@ class Supervisor:
         self.ordering.advance_soon()
         self.actions.changed(process)
         self.triggers.changed(process)
+        self.elastic.changed(process, before)
         if self._receivers:
             self.emit(
                 "process.state",
@@ -195,6 +221,8 @@ class Supervisor:
 
     def _remember_end(self, process: Process) -> None:
         """Have a later supervisor not start again what ended for good, nor hold against it what runs again."""
+        if self.elastic.leaving(process):
+            return
         ended = process.state in (State.EXITED, State.FATAL)
         if ended and self.wishes.get(process.name, True) and not self.triggers.starts(process.template):
             self.actions.want(process, wanted=False)
@@ -203,8 +231,8 @@ class Supervisor:
 
     def emit(self, kind: str, name: str = "", **data: str | float | bool | None) -> None:
         """Tell all who subscribed that something happened."""
-        self._serial += 1
-        event = Event(serial=self._serial, time=time.time(), kind=kind, name=name, data=data)
+        self.serial += 1
+        event = Event(serial=self.serial, time=time.time(), kind=kind, name=name, data=data)
         for receiver in list(self._receivers):
             try:
                 receiver(event)
@@ -212,7 +240,7 @@ class Supervisor:
                 _log.exception("a receiver of events")
 
     def _read_notifications(self) -> None:
-        for pid, fields in self._notify.messages():
+        for pid, fields in self.notify.messages():
             process = self._sender(pid)
             if process is not None:
                 self._notified(process, fields)
@@ -235,8 +263,11 @@ class Supervisor:
             process.ready()
         if "STATUS" in fields:
             process.note = fields["STATUS"][:200]
-        if "BUSY" in fields:
-            process.busy = fields["BUSY"] == "1"
+        if "BUSY" in fields or "PAUSED" in fields:
+            self.elastic.heard(process, fields)
+
+    def _starts_paused(self, process: Process) -> bool:
+        return self.elastic.starts_paused(process)
 
     # What it can be asked: see ``genii.control.target.Target``.
 
@@ -251,11 +282,17 @@ class Supervisor:
             keeper_pid=self.services.output.pid,
             programs=len(self.settings.programs),
             processes=len(self.slots),
+            upgrades=self.upgrades,
+            upgrade_failure=self.upgrade_failure,
         )
 
     def statuses(self, names: Sequence[str] = ()) -> list[ProcessStatus]:
         """Tell the state of the processes named (none: all)."""
         return [describe.status(self, process) for process in self.slots.resolve(names)]
+
+    def pools(self) -> list[PoolStatus]:
+        """Tell the figures of the programs whose number of processes follows their load."""
+        return self.elastic.reports()
 
     def details(self, name: str) -> list[ProcessDetails]:
         """Tell all about each process of a program, or about one process."""
@@ -274,8 +311,16 @@ class Supervisor:
         return await self.actions.stop(self.slots.resolve(names), wait=wait)
 
     async def restart(self, names: Sequence[str], *, rolling: bool = False, wait: bool = True) -> list[ActionResult]:
-        """Restart processes whose checks pass."""
-        return await self.actions.restart(self.slots.resolve(names), rolling=rolling, wait=wait)
+        """Restart processes whose checks pass; of ``all`` not those that nobody wants to run now."""
+        found = self.slots.resolve(names)
+        if not names or "all" in names:
+            found = [process for process in found if not self._sleeps(process)]
+        return await self.actions.restart(found, rolling=rolling, wait=wait)
+
+    def _sleeps(self, process: Process) -> bool:
+        """Say whether a process is at rest because only a request or a trigger starts it."""
+        rests = process.state in (State.STOPPED, State.EXITED)
+        return rests and (not process.template.autostart or self.triggers.starts(process.template))
 
     async def reload(self, names: Sequence[str]) -> list[ActionResult]:
         """Send the reload signal to processes whose checks pass."""
@@ -298,6 +343,10 @@ class Supervisor:
         """Read the configuration again and apply what changed."""
         return await Update(self).run(dry_run=dry_run)
 
+    async def upgrade(self, origin: Origin | None) -> str:
+        """Prepare the replacement of this process by another version of genii; return that version."""
+        return await self.upgrader(origin)
+
     def subscribe(self, receiver: Callable[[Event], None]) -> Callable[[], None]:
         """Call ``receiver`` with each event from now on; returns the function that ends it."""
         self._receivers.append(receiver)
@@ -308,10 +357,18 @@ class Supervisor:
         return {
             "genii_spawns_total": self.services.spawns,
             "genii_exits_total": self.services.exits,
-            "genii_events_total": self._serial,
+            "genii_events_total": self.serial,
             "genii_output_lost_bytes_total": sum(self.services.output.lost.values()),
             "genii_started_time_seconds": self.started_at,
         }
+
+    async def pause(self, names: Sequence[str], *, pause: bool = True) -> list[ActionResult]:
+        """Have workers take no more jobs after their current one, or take them again."""
+        return self.actions.pause(self.slots.resolve(names), pause=pause)
+
+    async def drain(self, names: Sequence[str], *, wait: bool = True) -> list[ActionResult]:
+        """Stop workers when each has done its current job, however long that takes."""
+        return await self.actions.drain(self.slots.resolve(names), wait=wait)
 
     # The end.
 
@@ -352,17 +409,18 @@ class Supervisor:
     def close(self) -> None:
         """Write what is left of the output and let go of everything; to be called at the very end."""
         self.health.close()
+        self.elastic.demand.close()
         self.services.output.close()
         self.services.recorder.close(remove=not any(process.state.alive for process in self.slots))
-        self.services.poller.remove(self._notify.fileno())
-        self._notify.close()
+        self.services.poller.remove(self.notify.fileno())
+        self.notify.close()
         self.services.deadlines.close()
+        self.services.nurseries.close()
         self.services.spawner.close()
         self.sockets.close()
         self.services.poller.close()
         os.close(self.services.null)
 
 
-def _chance() -> float:
-    """Return a random number in [0, 1); the random module would cost the daemon half a MiB for it."""
-    return int.from_bytes(os.urandom(4), "big") / (1 << 32)
+async def _not_here(_origin: Origin | None) -> str:
+    raise NotAllowed("this supervisor is part of another program; it can't replace itself")

@@ -10,13 +10,13 @@ import contextlib
 import os
 import resource
 import signal
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from types import MappingProxyType
+from typing import TYPE_CHECKING, NamedTuple
 
 from genii.system.launcher_client import LauncherClient
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from genii.system.poller import Poller
 
@@ -34,8 +34,7 @@ class SpawnError(Exception):
         self.fatal = fatal
 
 
-@dataclass(frozen=True, slots=True)
-class Command:
+class Command(NamedTuple):
     """All that a new process is made from; descriptors are ours, and inherited as the numbers given here."""
 
     argv: tuple[str, ...]
@@ -48,7 +47,7 @@ class Command:
     uid: int = -1
     gid: int = -1
     groups: tuple[int, ...] | None = None
-    limits: dict[str, tuple[int, int]] = field(default_factory=dict)
+    limits: Mapping[str, tuple[int, int]] = MappingProxyType({})
     nice: int = 0
     oom_score: int | None = None
     sockets: tuple[tuple[str, int], ...] = ()
@@ -107,6 +106,10 @@ class Spawner:
         """The limit on open files that programs inherit: ours as it was at the start."""
         return self._files
 
+    def pass_on(self, files: tuple[int, int]) -> None:
+        """Let programs inherit this limit on open files instead of ours, which we have raised for ourselves before."""
+        self._files = files
+
     def spawn(self, command: Command) -> int:
         """Start a process in a session of its own; return its pid.
 
@@ -164,6 +167,10 @@ class Spawner:
     def own_children(self) -> set[int]:
         """Return the pids of children that are no programs."""
         return self.helpers | ({self._launcher.pid} if self._launcher.pid else set())
+
+    def end_launcher(self) -> None:
+        """End the launcher; one is started again when it is needed."""
+        self._launcher.close()
 
     def close(self) -> None:
         """End the launcher."""
