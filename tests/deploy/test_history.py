@@ -69,6 +69,13 @@ def test_what_nobody_tells_of_goes_when_it_is_older_than_all_that_stays() -> Non
     assert history("E", A="unknown", B="good", C="good", D="unknown", E="good").surplus(2) == (A, B)
 
 
+def test_a_current_release_that_was_never_well_goes_with_the_next() -> None:
+    found = history("B", A="good", B="begun")
+    assert found.unfinished
+    assert found.half_made() == ()
+    assert found.surplus(5, C) == (B,)
+
+
 def test_one_release_that_was_rolled_back_is_kept() -> None:
     assert history("A", A="good", B="rolled-back", C="rolled-back").surplus(5) == (B,)
 

@@ -78,7 +78,7 @@ class Deployment(msgspec.Struct, frozen=True, kw_only=True):
     folder: str
     """The folder of the configuration file."""
     hosts: tuple[str, ...] = ()
-    roles: Mapping[str, tuple[str, ...]] = {}
+    roles: dict[str, tuple[str, ...]] = {}
     linked_dirs: tuple[str, ...] = ()
     linked_files: tuple[str, ...] = ()
     keep: int = 5
@@ -92,10 +92,10 @@ class Deployment(msgspec.Struct, frozen=True, kw_only=True):
     genii: str = "genii"
     health: Health | None = None
     order: str = "safe"
-    hooks: Mapping[str, tuple[Command, ...]] = {}
-    steps: Mapping[str, tuple[str, ...]] = {}
-    env: Mapping[str, str] = {}
-    secrets: Mapping[str, str] = {}
+    hooks: dict[str, tuple[Command, ...]] = {}
+    steps: dict[str, tuple[str, ...]] = {}
+    env: dict[str, str] = {}
+    secrets: dict[str, str] = {}
     """Name of a variable -> ``env:NAME`` or ``file:PATH``."""
     batches: tuple[int, ...] = ()
     min_ok: int = -100
