@@ -18,7 +18,7 @@ class Command(NamedTuple):
     module: str
 
 
-GROUPS = ("Run", "Look", "Steer", "Tools")
+GROUPS = ("Run", "Look", "Steer", "Hosts", "Tools")
 
 COMMANDS: dict[str, Command] = {
     "up": Command("Run", "run what is declared, in the foreground or (-d) as a daemon", "up"),
@@ -36,6 +36,7 @@ COMMANDS: dict[str, Command] = {
     "resume": Command("Steer", "have paused workers take jobs again", "resume"),
     "drain": Command("Steer", "stop workers when each has done its job, however long that takes", "drain"),
     "update": Command("Steer", "read the configuration again and apply what changed", "update"),
+    "run": Command("Hosts", "run a command on many hosts over SSH", "run"),
     "init": Command("Tools", "write a commented genii.toml for this folder", "init"),
     "check": Command("Tools", "check a configuration: file:line:col: what is wrong", "check"),
     "export": Command("Tools", "print a JSON Schema, a completion script, a supervisord.conf as TOML", "export"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import logging
 import os
@@ -109,7 +110,8 @@ class _Daemon:
             await supervisor.shutdown()
             supervisor.close()
             raise
-        release_startup_memory()
+        with contextlib.suppress(OSError):  # no descriptors left, say: not worth more than the memory
+            release_startup_memory()
         gc.freeze()
         loop.call_later(_SETTLED, release_startup_memory)
         self._spawn(self._report())

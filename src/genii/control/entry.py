@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from genii.control.answer import answer
-from genii.control.loader import decode
+from genii.control.loader import decode, start_reading
 from genii.control.options import Options
 from genii.errors import AlreadyRunning, ConfigError, GeniiError, NotAllowed
 from genii.system.pidfile import PidFile
@@ -25,11 +25,12 @@ if TYPE_CHECKING:
 __all__ = ["main"]
 
 
-def main(words: str, path: str, loader: tuple[int, int], keeper: tuple[int, int]) -> int:
+def main(words: str, path: str, loader: tuple[int, int] | None, keeper: tuple[int, int]) -> int:
     """Run a supervisor to its end; return the exit code of the process.
 
     ``words`` are ``Options`` as JSON, ``path`` is where a process that reads the configuration finds its modules,
-    ``loader`` and ``keeper`` are the descriptor and the pid of the two processes that were forked before.
+    ``loader`` and ``keeper`` are the descriptor and the pid of the two processes that were forked before; without a
+    ``loader`` one is made.
     """
     options = msgspec.json.decode(words, type=Options)
     try:
@@ -47,7 +48,8 @@ def main(words: str, path: str, loader: tuple[int, int], keeper: tuple[int, int]
         return answer(options, 1, f"genii: {error}{notes}")
 
 
-def _run(options: Options, path: str, loader: tuple[int, int], keeper: tuple[int, int]) -> int:
+def _run(options: Options, path: str, loader: tuple[int, int] | None, keeper: tuple[int, int]) -> int:
+    loader = loader or start_reading(options.config)
     _import_asyncio()
     from genii.control.daemon import BEGIN_AGAIN, run
 

@@ -13,7 +13,6 @@ import marshal
 import os
 import signal
 import socket
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from genii.supervise.environment import MARK
@@ -106,8 +105,7 @@ class Nurseries:
         environment[MARK] = f"{name}/nursery"
         try:
             pid = self._spawner.spawn(
-                replace(
-                    command,
+                command._replace(
                     argv=(*program.command, "--nursery"),
                     environment=environment,
                     stdin=theirs.fileno(),

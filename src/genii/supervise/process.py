@@ -8,7 +8,7 @@ import signal
 import stat
 import time
 from binascii import crc32
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
@@ -258,8 +258,7 @@ class Process:
         stdout, stderr = self._streams(owner)
         sockets = self.services.sockets(program)
         listening = program.stdin == "socket"
-        return replace(
-            command,
+        return command._replace(
             argv=program.command,
             stdin=sockets[0][1] if listening else self._stdin(owner),
             stdout=stdout,
@@ -444,6 +443,6 @@ class Process:
         self.services.adopt_sockets(self.program, self._pidfd)
         age = max(0.0, time.time() - found.time)
         started = self.services.loop.time() - age
-        self.life = replace(self.life, restarts=found.restarts)
+        self.life = self.life._replace(restarts=found.restarts)
         self.handle(Adopted(found.pid, started, running=found.running))
         return True

@@ -6,6 +6,7 @@ decided elsewhere: the life of a process in ``machine``, order in ``plan``.
 
 from __future__ import annotations
 
+import _random  # the module random would cost the daemon half a MiB
 import asyncio
 import contextlib
 import logging
@@ -94,7 +95,7 @@ class Supervisor:
             state_dir=settings.state_dir,
             notify_address=self._notify.address,
             null=os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC),
-            chance=_chance,
+            chance=_random.Random().random,
             changed=self._changed,
             sockets=self.sockets.of,
             adopt_sockets=self.sockets.adopt,
@@ -392,8 +393,3 @@ class Supervisor:
         self.sockets.close()
         self.services.poller.close()
         os.close(self.services.null)
-
-
-def _chance() -> float:
-    """Return a random number in [0, 1); the random module would cost the daemon half a MiB for it."""
-    return int.from_bytes(os.urandom(4), "big") / (1 << 32)
