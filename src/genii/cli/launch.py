@@ -11,7 +11,7 @@ from genii.control.loader import start_reading
 if TYPE_CHECKING:
     from typing import NoReturn
 
-__all__ = ["become", "detach"]
+__all__ = ["become", "detach", "origin"]
 
 
 def become(words: dict[str, object]) -> NoReturn:
@@ -26,13 +26,18 @@ def _argv(words: dict[str, object]) -> list[str]:
     """Return the command line of a supervisor: a bare interpreter, see ``genii.control.bootstrap``."""
     import json
 
-    script = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "control", "bootstrap.py")
-    return [sys.executable, "-I", "-S", "-X", "no_debug_ranges", script, json.dumps(words)]
+    return [sys.executable, "-I", "-S", "-X", "no_debug_ranges", origin()["script"], json.dumps(words)]
 
 
 def _environment() -> dict[str, str]:
-    path = [entry for entry in sys.path if entry and not entry.endswith(".zip")]
-    return {**os.environ, "GENII_SYS_PATH": os.pathsep.join(path)}
+    return {**os.environ, "GENII_SYS_PATH": origin()["path"]}
+
+
+def origin() -> dict[str, str]:
+    """Return where this version of genii is found, see ``genii.supervise.handover.Origin``."""
+    script = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "control", "bootstrap.py")
+    path = [os.path.abspath(entry) for entry in sys.path if entry and not entry.endswith(".zip")]
+    return {"executable": sys.executable, "script": script, "path": os.pathsep.join(path)}
 
 
 def detach(words: dict[str, object], *, quiet: bool = False) -> int:

@@ -10,14 +10,14 @@ from genii.cli.action import add_json, print_json
 from genii.cli.connect import connect, explain_unknown
 from genii.cli.parser import add_names
 from genii.cli.remark import remark
-from genii.cli.terminal import STATE_COLOURS, Paint, format_table
+from genii.cli.terminal import STATE_COLOURS, Paint, format_table, table_width
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Collection, Sequence
 
     from genii.control.client import Client
-    from genii.control.rows import PoolRow, StatusRow
+    from genii.control.rows import Overview, PoolRow, StatusRow
 
 __all__ = ["configure", "exit_code", "pool_lines", "run", "status_lines"]
 
@@ -54,9 +54,7 @@ def run(options: argparse.Namespace) -> int:
     if options.json:
         print_json(overview)
     else:
-        paint = Paint(sys.stdout)
-        lines = status_lines(statuses, time.time(), paint)
-        print("\n".join([*lines, *pool_lines(overview["pools"], {row["program"] for row in statuses}, paint)]))
+        print("\n".join(_overview_lines(overview, time.time(), Paint(sys.stdout))))
     return exit_code(statuses, named=bool(options.names))
 
 
@@ -65,7 +63,8 @@ def _show_details(client: Client, options: argparse.Namespace) -> int:
 
     found = [details for name in options.names for details in client.details(name)]
     if options.json:
-        print_json({"processes": found})
+        # The same keys as without names, and more.
+        print_json({"processes": [{**details["status"], **details} for details in found]})
     else:
         paint, now = Paint(sys.stdout), time.time()
         print("\n\n".join("\n".join(detail_lines(details, now, paint)) for details in found))
@@ -76,12 +75,9 @@ def _watch(client: Client, names: Sequence[str]) -> int:
     """Draw the table again at each event, and each second for the times."""
     paint = Paint(sys.stdout)
     clear = _CLEAR if sys.stdout.isatty() else ""
-    statuses: list[StatusRow] = []
     for _ in client.events(heartbeat=1.0):
         overview = client.overview(names)
-        statuses = overview["processes"]
-        lines = status_lines(statuses, time.time(), paint)
-        lines += pool_lines(overview["pools"], {row["program"] for row in statuses}, paint)
+        lines = _overview_lines(overview, time.time(), paint)
         print(clear + "\n".join(lines), end="\n" if clear else "\n\n", flush=True)
     print("the supervisor has ended", file=sys.stderr)
     return _NOT_RUNNING
@@ -93,15 +89,21 @@ def exit_code(statuses: Sequence[StatusRow], *, named: bool) -> int:
     return 0 if well and not any(status["state"] == "FATAL" for status in statuses) else _NOT_RUNNING
 
 
-def status_lines(statuses: Sequence[StatusRow], now: float, paint: Paint) -> list[str]:
-    """Return the table."""
+def status_lines(statuses: Sequence[StatusRow], now: float, paint: Paint, width: int = 0) -> list[str]:
+    """Return the table, cut at a width (0: as wide as it is)."""
     if not statuses:
         return ["no programs are declared"]
     head = tuple(paint(word, "bold") for word in ("NAME", "STATE", "PID", "UPTIME", "RESTARTS", ""))
-    return format_table([head, *(_row(status, now, paint) for status in statuses)])
+    return format_table([head, *(_row(status, now, paint) for status in statuses)], width)
 
 
-def pool_lines(pools: Sequence[PoolRow], programs: Collection[str], paint: Paint) -> list[str]:
+def _overview_lines(overview: Overview, now: float, paint: Paint) -> list[str]:
+    statuses, width = overview["processes"], table_width(sys.stdout)
+    programs = {row["program"] for row in statuses}
+    return [*status_lines(statuses, now, paint, width), *pool_lines(overview["pools"], programs, paint, width)]
+
+
+def pool_lines(pools: Sequence[PoolRow], programs: Collection[str], paint: Paint, width: int = 0) -> list[str]:
     """Return the table of the programs whose number of processes follows their load; empty: there are none."""
     shown = [pool for pool in pools if pool["program"] in programs and pool["maximum"] > pool["minimum"]]
     if not shown:
@@ -118,7 +120,7 @@ def pool_lines(pools: Sequence[PoolRow], programs: Collection[str], paint: Paint
         )
         for pool in shown
     ]
-    return ["", *format_table([head, *rows])]
+    return ["", *format_table([head, *rows], width)]
 
 
 def _row(status: StatusRow, now: float, paint: Paint) -> tuple[str, ...]:

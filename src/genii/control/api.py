@@ -20,8 +20,10 @@ from genii.control.query import (
     Results,
     Statuses,
     UpdateQuery,
+    UpgradeQuery,
+    Upgrading,
 )
-from genii.errors import GeniiError, TimedOut, UsageError
+from genii.errors import GeniiError, NotAllowed, TimedOut, UsageError
 from genii.events.message import Request, Response
 from genii.events.router import Router
 from genii.events.sse import HEARTBEAT, render_event
@@ -72,10 +74,21 @@ class Api:
             ("POST", "/api/v1/resume", self.resume),
             ("POST", "/api/v1/drain", self.drain),
             ("POST", "/api/v1/update", self.update),
+            ("POST", "/api/v1/upgrade", self.upgrade),
             ("POST", "/api/v1/shutdown", self.shutdown),
         )
         for method, pattern, answer in routes:
             self.handler.add(method, pattern, _with_errors(answer))
+
+    @property
+    def history(self) -> History:
+        """The last events."""
+        return self._history
+
+    @property
+    def rests(self) -> bool:
+        """Say whether no action is under way."""
+        return not self._running
 
     async def close(self) -> None:
         """Receive no more events and give up the actions that still run."""
@@ -207,6 +220,18 @@ class Api:
         """Read the configuration again."""
         query = request.decode(UpdateQuery)
         return Response.json(Differences(await self._run(self._target.update(dry_run=query.dry_run))))
+
+    async def upgrade(self, request: Request) -> Response:
+        """Have another version of genii take the place of the supervisor; it does when this is answered.
+
+        Which one it is may only be said by who is root or the supervisor's own user: it is executed.
+        """
+        query = request.decode(UpgradeQuery)
+        if query.origin is not None and request.peer.uid is None:
+            raise NotAllowed("only over the unix socket may be said which version to execute")
+        before = self._target.status()
+        version = await self._target.upgrade(query.origin)
+        return Response.json(Upgrading(version=version, before=before.version, upgrades=before.upgrades))
 
     async def shutdown(self, request: Request) -> Response:  # noqa: ARG002
         """Stop everything and end; the answer comes when all programs have ended."""

@@ -1,7 +1,8 @@
 """The first lines of the supervisor: fork the keeper from a bare interpreter, then load the rest.
 
-Executed by itself (``python -I -S bootstrap.py OPTION…``) by ``genii up``: without the site module and before any
-import that matters, so that the keeper stays as small as an interpreter can be.
+Executed by itself (``python -I -S bootstrap.py OPTIONS``) by ``genii up``: without the site module and before any
+import that matters, so that the keeper stays as small as an interpreter can be. With ``trial`` after the options it is
+the trial run of a version (see ``trial``), with ``upgrade DESCRIPTOR`` it takes the place of another version.
 """
 
 from __future__ import annotations
@@ -14,6 +15,10 @@ def main() -> int:
     """Fork the keeper and run the supervisor; see ``genii.control.entry``."""
     path = os.environ.pop("GENII_SYS_PATH", "")
     sys.path[:0] = path.split(os.pathsep)
+    if sys.argv[2:3] == ["trial"]:
+        from genii.control import trial
+
+        return trial.run(sys.argv[1])
     _open_standard()
     _close_inherited()
     loader = _find_loader()
@@ -32,9 +37,14 @@ def main() -> int:
     theirs.close()
     # msgspec tries to import it, to know newer types by it; nothing here uses them.
     sys.modules["typing_extensions"] = None  # type: ignore[assignment]
+    link_and_pid = (ours.detach(), keeper_pid)
+    if sys.argv[2:3] == ["upgrade"]:
+        from genii.control import entry
+
+        return entry.take_over(sys.argv[1], path, int(sys.argv[3]), link_and_pid)
     from genii.control.entry import main as run
 
-    return run(sys.argv[1], path, loader, (ours.detach(), keeper_pid))
+    return run(sys.argv[1], path, loader, link_and_pid)
 
 
 def _find_loader() -> tuple[int, int] | None:

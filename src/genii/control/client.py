@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         ResultRow,
         StatusRow,
         SupervisorRow,
+        UpgradingRow,
     )
     from genii.events.sse import ServerEvent
     from genii.system.address import Address
@@ -120,6 +121,12 @@ class Client:
     def update(self, *, dry_run: bool = False) -> DifferenceRow:
         """Have the configuration read again."""
         found: DifferenceRow = self._post("/api/v1/update", {"dry_run": dry_run}, 0.0, "difference")
+        return found
+
+    def upgrade(self, origin: dict[str, str] | None) -> UpgradingRow:
+        """Have the supervisor replaced by another version, that of ``origin`` or (None) that where it came from."""
+        body = {} if origin is None else {"origin": origin}
+        found: UpgradingRow = self._post("/api/v1/upgrade", body, 0.0, "")
         return found
 
     def shutdown(self, patience: float = 0.0) -> None:

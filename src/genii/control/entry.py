@@ -6,6 +6,7 @@ asyncio is imported only after the configuration is known, because with it comes
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from typing import TYPE_CHECKING
 
@@ -22,7 +23,9 @@ if TYPE_CHECKING:
 
     from genii.supervise.model import Settings
 
-__all__ = ["main"]
+__all__ = ["main", "take_over"]
+
+_LONGEST_SOCKET = 107
 
 
 def main(words: str, path: str, loader: tuple[int, int] | None, keeper: tuple[int, int]) -> int:
@@ -34,7 +37,7 @@ def main(words: str, path: str, loader: tuple[int, int] | None, keeper: tuple[in
     """
     options = msgspec.json.decode(words, type=Options)
     try:
-        return _run(options, path, loader, keeper)
+        return _run(options, words, path, loader, keeper)
     except AlreadyRunning as error:
         if options.names:
             return answer(options, 1, f"genii: {error}; to start programs: genii start {' '.join(options.names)}")
@@ -48,7 +51,7 @@ def main(words: str, path: str, loader: tuple[int, int] | None, keeper: tuple[in
         return answer(options, 1, f"genii: {error}{notes}")
 
 
-def _run(options: Options, path: str, loader: tuple[int, int] | None, keeper: tuple[int, int]) -> int:
+def _run(options: Options, words: str, path: str, loader: tuple[int, int] | None, keeper: tuple[int, int]) -> int:
     loader = loader or start_reading(options.config)
     _import_asyncio()
     from genii.control.daemon import BEGIN_AGAIN, run
@@ -57,22 +60,58 @@ def _run(options: Options, path: str, loader: tuple[int, int] | None, keeper: tu
     if not settings.programs and not settings.supervisord:
         raise NotAllowed(f"{settings.path}: no program is declared; add a [program.NAME] section")
     if settings.http.tls_certificate and "GENII_TLS" not in os.environ:
-        _begin_again_with_tls(path)
+        _begin_again(words, path, keeper[1], GENII_TLS="1")  # only now is it known that ssl is needed
     if not settings.supervisord:  # there it is only for daemons, see genii.cli.supervisord
         os.umask(settings.umask)
+    _check_length(settings.state_dir)
     try:
         os.makedirs(settings.state_dir, mode=0o755, exist_ok=True)
     except OSError as error:
         raise NotAllowed(f"can't make the state directory {settings.state_dir}: {error.strerror}") from None
     if settings.user and not settings.supervisord and os.geteuid() == 0:
         _become_user(settings, keeper[0])
-    with PidFile(os.path.join(settings.state_dir, "genii.pid")):
-        status = run(settings, options, path, keeper)
-    if status == BEGIN_AGAIN:
-        from genii.supervisord.runtime import begin_again
+    with PidFile(_pid_path(settings)) as pid_file:
+        status = run(settings, options, path, keeper, pid_file)
+    return _begin_again(words, path) if status == BEGIN_AGAIN else status
 
-        begin_again(path)
-    return status
+
+def take_over(words: str, path: str, state: int, keeper: tuple[int, int]) -> int:
+    """Go on in the place of another version, which has executed this one; return the exit code of the process.
+
+    ``state`` is the descriptor of what it left, the rest is as for ``main``.
+    """
+    _import_asyncio()
+    from genii.control.inheritance import inherit
+
+    inheritance = inherit(state, keeper[1])
+    try:
+        from genii.control.daemon import BEGIN_AGAIN, run
+
+        options = msgspec.json.decode(words, type=Options)
+        settings = inheritance.handover.settings
+        pid_file = PidFile(_pid_path(settings))
+        pid_file.adopt(inheritance.handover.pid_file)
+    except Exception as error:
+        inheritance.go_back(error)
+    try:
+        status = run(settings, options, path, keeper, pid_file, inheritance)
+    finally:
+        pid_file.remove()
+    return _begin_again(words, path) if status == BEGIN_AGAIN else status
+
+
+def _pid_path(settings: Settings) -> str:
+    return os.path.join(settings.state_dir, "genii.pid")
+
+
+def _check_length(state_dir: str) -> None:
+    """Refuse a folder whose sockets could not be reached, see unix(7)."""
+    path = os.path.join(state_dir, "notify.sock")
+    if len(os.fsencode(path)) > _LONGEST_SOCKET:
+        raise NotAllowed(
+            f"{path} is too long for a socket ({_LONGEST_SOCKET} bytes at most); "
+            "set state_dir in [supervisor] to a folder with a shorter path"
+        )
 
 
 def _become_user(settings: Settings, keeper_link: int) -> None:
@@ -116,7 +155,11 @@ def _import_asyncio() -> None:
     del sys.modules["ssl"]
 
 
-def _begin_again_with_tls(path: str) -> NoReturn:
-    """Execute this supervisor anew, with ssl: only now is it known that a TLS socket is to be served."""
-    environment = {**os.environ, "GENII_TLS": "1", "GENII_SYS_PATH": path}
-    os.execve(sys.executable, sys.orig_argv, environment)  # noqa: S606 -- the same process, no shell
+def _begin_again(words: str, path: str, keeper: int = 0, **variables: str) -> NoReturn:
+    """Execute this supervisor anew, with ``variables`` in its environment; end the keeper that has nothing yet."""
+    from genii.control.again import execute, own_origin
+
+    if keeper:
+        os.kill(keeper, signal.SIGKILL)
+        os.waitpid(keeper, 0)
+    execute(own_origin(path), words, **variables)

@@ -7,7 +7,7 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Iterable
 
     from genii.control.target import Target
     from genii.supervise.report import Event
@@ -33,6 +33,10 @@ class History:
     def recent(self, after: int = -1) -> list[Event]:
         """Return the events kept that came after the one with this serial number."""
         return [event for event in self._events if event.serial > after]
+
+    def recall(self, events: Iterable[Event]) -> None:
+        """Remember what came before everything else here."""
+        self._events.extendleft(reversed(list(events)))
 
     @property
     def last_serial(self) -> int:

@@ -7,8 +7,8 @@ import msgspec
 __all__ = ["Options"]
 
 
-class Options(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
-    """How a supervisor is to run."""
+class Options(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """How a supervisor is to run; what another version would say besides is left out."""
 
     config: str
     """Path of the configuration."""

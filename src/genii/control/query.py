@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from genii.supervise.handover import Origin  # noqa: TC001 -- as below
 from genii.supervise.report import (  # noqa: TC001 -- msgspec reads the annotations when it decodes
     ActionResult,
     Difference,
@@ -13,7 +14,18 @@ from genii.supervise.report import (  # noqa: TC001 -- msgspec reads the annotat
     ProcessStatus,
 )
 
-__all__ = ["ActionQuery", "Details", "Differences", "Events", "LogLines", "Results", "Statuses", "UpdateQuery"]
+__all__ = [
+    "ActionQuery",
+    "Details",
+    "Differences",
+    "Events",
+    "LogLines",
+    "Results",
+    "Statuses",
+    "UpdateQuery",
+    "UpgradeQuery",
+    "Upgrading",
+]
 
 
 class ActionQuery(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
@@ -33,6 +45,21 @@ class UpdateQuery(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True,
     """What an update is asked."""
 
     dry_run: bool = False
+
+
+class UpgradeQuery(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """Which version an upgrade is to execute; None: the one that is found where the running one was."""
+
+    origin: Origin | None = None
+
+
+class Upgrading(msgspec.Struct, frozen=True, kw_only=True):
+    """The answer of an upgrade that is about to be done."""
+
+    version: str
+    before: str
+    upgrades: int
+    """How often it was done before this time."""
 
 
 class Statuses(msgspec.Struct, frozen=True):

@@ -18,6 +18,7 @@ __all__ = [
     "ResultRow",
     "StatusRow",
     "SupervisorRow",
+    "UpgradingRow",
 ]
 
 
@@ -104,6 +105,16 @@ class SupervisorRow(TypedDict):
     keeper_pid: int
     programs: int
     processes: int
+    upgrades: int
+    upgrade_failure: str
+
+
+class UpgradingRow(TypedDict):
+    """``Upgrading``."""
+
+    version: str
+    before: str
+    upgrades: int
 
 
 class ResultRow(TypedDict):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 from typing import TYPE_CHECKING
 
 from genii.control.access import check_exposure
@@ -17,14 +18,22 @@ from genii.system.listen import listen, listen_unix
 if TYPE_CHECKING:
     import socket
     import ssl
+    from collections.abc import Iterable
 
     from genii.control.target import Target
     from genii.supervise.model import Http
+    from genii.supervise.report import Event
+
+    Released = dict[str, tuple[list[socket.socket], list[socket.socket]]]
 
 __all__ = ["ControlServer", "check_exposure"]
 
 _LIMITS = Limits(connections=512)
 """For each of the two: strangers at the TCP port can't use up the places of the command line."""
+
+
+_LOOK = 0.02
+"""Seconds between two looks at answers under way."""
 
 
 class ControlServer:
@@ -36,6 +45,7 @@ class ControlServer:
         self._unix = Server(guard_unix(self._api.handler), limits=_LIMITS, failure=error_response)
         self._tcp: Server | None = None
         self._path = ""
+        self._released: Released = {}
 
     async def open(self, path: str) -> None:
         """Listen at the unix socket ``path``, and at the TCP address of ``[http]``.
@@ -54,6 +64,54 @@ class ControlServer:
         if settings.http.listen:
             await self.open_tcp(listen(settings.http.listen))
 
+    async def serve(self, path: str, released: Released, events: Iterable[Event]) -> None:
+        """Serve on sockets that were served before this program was executed; ``events`` are past."""
+        self._path = path
+        self._api.history.recall(events)
+        listening, idle = released["unix"]
+        await self._unix.listen(listening)
+        await self._unix.adopt(idle)
+        if "tcp" in released:
+            await self.open_tcp(released["tcp"][0])
+            assert self._tcp is not None
+            await self._tcp.adopt(released["tcp"][1])
+
+    @property
+    def rests(self) -> bool:
+        """Say whether nothing that was asked for is half done."""
+        return self._api.rests
+
+    def history(self) -> list[Event]:
+        """Return the last events."""
+        return self._api.history.recent()
+
+    async def finish_answers(self, patience: float) -> None:
+        """Wait until no answer is under way but those that have no end."""
+        end = time.monotonic() + patience
+        while any(server.answers for server in self._servers()) and time.monotonic() < end:  # noqa: ASYNC110 -- seldom
+            await asyncio.sleep(_LOOK)
+
+    async def release(self, grace: float) -> None:
+        """Serve no more for now: who connects has to wait for ``resume``, here or in another program."""
+        sockets = await asyncio.gather(*(server.release(grace) for server in self._servers()))
+        self._released = dict(zip(("unix", "tcp"), sockets, strict=False))
+
+    @property
+    def released(self) -> Released:
+        """The released sockets, by ``unix`` and ``tcp``: those that listen, and connections."""
+        return self._released
+
+    async def resume(self) -> None:
+        """Serve again after ``release``."""
+        released, self._released = self._released, {}
+        for server, kind in zip(self._servers(), ("unix", "tcp"), strict=False):
+            tls = _tls(self._target.settings.http) if kind == "tcp" else None
+            await server.listen(released[kind][0], tls=tls)
+            await server.adopt(released[kind][1])
+
+    def _servers(self) -> list[Server]:
+        return [self._unix] if self._tcp is None else [self._unix, self._tcp]
+
     async def open_tcp(self, sockets: list[socket.socket]) -> None:
         """Serve on TCP sockets that listen already, by the rules of ``[http]``."""
         http = self._target.settings.http
@@ -62,10 +120,9 @@ class ControlServer:
 
     async def close(self, grace: float = 2.0) -> None:
         """Let running requests finish for ``grace`` seconds, then end; the unix socket is removed."""
-        servers = [self._unix] if self._tcp is None else [self._unix, self._tcp]
         if self._path:
             _remove(self._path)
-        await asyncio.gather(*(server.close(grace) for server in servers))
+        await asyncio.gather(*(server.close(grace) for server in self._servers()))
         await self._api.close()
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from genii.supervise.handover import Origin
     from genii.supervise.model import Settings
     from genii.supervise.report import (
         ActionResult,
@@ -78,6 +79,15 @@ class Target(Protocol):
 
         Raises:
             ConfigError: the file is broken; nothing was changed.
+        """
+
+    async def upgrade(self, origin: Origin | None) -> str:
+        """Have another version of genii (None: the one that is installed now) take the place of the supervisor.
+
+        Returns that version when it has been found fit; it takes over when this has been answered.
+
+        Raises:
+            NotAllowed: it can't, or not now; nothing was changed.
         """
 
     async def shutdown(self) -> None:

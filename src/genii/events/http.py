@@ -31,6 +31,8 @@ _log = logging.getLogger("genii.http")
 
 _LINGER = 2.0
 """Seconds to read and drop what a client still sends after the last answer, so that it gets to read it (no reset)."""
+_ROUNDS = 5
+"""Rounds of the event loop after which a connection that was accepted before is known to us."""
 _JOINED = 64 << 10
 """Bodies up to this many bytes are sent in one piece with their header."""
 
@@ -96,6 +98,36 @@ class Server:
                 await asyncio.wait_for(self._emptied.wait(), grace)
         tasks = [connection.cut() for connection in list(self.open)]
         await asyncio.gather(*(task for task in tasks if task is not None), return_exceptions=True)
+
+    @property
+    def answers(self) -> int:
+        """The number of answers under way that come to an end by themselves."""
+        return sum(connection.answers for connection in self.open)
+
+    async def release(self, grace: float) -> tuple[list[socket.socket], list[socket.socket]]:
+        """Close, but return copies of the listening sockets and of the connections that ask nothing just now.
+
+        Clients do not notice that nobody is there until somebody serves them again, by ``listen`` and ``adopt``.
+        """
+        listening = [one.dup() for listener in self._listeners for one in listener.sockets]
+        loop = asyncio.get_running_loop()
+        # Not closed at once: asyncio would drop what it has accepted and not yet told us of.
+        for one in [one for listener in self._listeners for one in listener.sockets]:
+            loop.remove_reader(one.fileno())
+        for _ in range(_ROUNDS):
+            await asyncio.sleep(0)
+        idle = [copy for connection in list(self.open) if (copy := connection.give_away())]
+        await self.close(grace)
+        self.closing = False
+        self._emptied = None
+        return listening, idle
+
+    async def adopt(self, connections: Iterable[socket.socket]) -> None:
+        """Serve connections that were accepted elsewhere; they are not encrypted."""
+        loop = asyncio.get_running_loop()
+        for connection in connections:
+            connection.setblocking(False)
+            await loop.connect_accepted_socket(lambda: _Connection(self, loop), connection)
 
     def statistics(self) -> Statistics:
         """Return the counters."""
@@ -228,6 +260,11 @@ class _Connection(asyncio.Protocol):
         """Say whether nobody waits for an answer here, so that the place may go to somebody else."""
         return self._task is None and self._writable is None and not self._ended
 
+    @property
+    def answers(self) -> bool:
+        """Say whether an answer is under way that is not an endless stream."""
+        return self._task is not None and not self._endless
+
     def leave(self) -> None:
         """Make room for another; a client that has begun to ask is told why."""
         if self._reader.phase is Phase.IDLE:
@@ -242,6 +279,15 @@ class _Connection(asyncio.Protocol):
             self._task.cancel()
         elif self.yields:
             self._transport.close()
+
+    def give_away(self) -> socket.socket | None:
+        """Return a copy of the connection and let go of it; None: it is not idle, or can't be served by another."""
+        idle = self.yields and self._reader.phase is Phase.IDLE and not self._gone
+        if not idle or self._transport.get_extra_info("sslcontext"):
+            return None
+        copy: socket.socket = self._transport.get_extra_info("socket").dup()
+        self._cut()
+        return copy
 
     def cut(self) -> asyncio.Task[None] | None:
         """End now; return the task to wait for."""

@@ -95,6 +95,11 @@ class Schedule:
         """Return the wall time of the next run, jitter included."""
         return self._due + self._delay
 
+    @property
+    def handled(self) -> float | None:
+        """Return the latest time of the calendar that needs no more thought; None: there was none, or a run waits."""
+        return None if self._queued else self._handled
+
     def begin(self, now: float, *, last_run: float | None = None, running: int = 0, chance: float = 0.5) -> Decision:
         """Start to keep time; ``last_run`` is the ``due`` of the last run of an earlier process, if it is known.
 

@@ -31,6 +31,7 @@ def remember(supervisor: Supervisor) -> Memory:
         scales=dict(supervisor.scales),
         paused=dict.fromkeys(supervisor.elastic.paused, True),
         runs=supervisor.triggers.runs(),
+        due=supervisor.triggers.due(),
     )
     for process in supervisor.slots:
         pid = process.life.pid
@@ -38,7 +39,7 @@ def remember(supervisor: Supervisor) -> Memory:
             memory.processes[process.name] = Found(
                 pid,
                 _started(pid),
-                process.started_digest,
+                process.digest,
                 process.started_at,
                 process.life.restarts,
                 running=process.running,
@@ -60,6 +61,8 @@ def take_over(supervisor: Supervisor, memory: Memory) -> None:
     lost = [name for name, found in memory.processes.items() if found.intended and not found.pid]
     if lost:
         _search(supervisor, memory, lost)
+        for name in lost:
+            _count_as_begun(supervisor, memory, name)
     adopted = 0
     for name, found in memory.processes.items():
         process = supervisor.slots.get(name)
@@ -77,6 +80,14 @@ def take_over(supervisor: Supervisor, memory: Memory) -> None:
             output.drop(key)
     if adopted or count:
         _log.warning("took over %d running processes and %d output streams", adopted, count)
+
+
+def _count_as_begun(supervisor: Supervisor, memory: Memory, name: str) -> None:
+    """Not run a schedule again for a start that was announced: the process may have lived and ended since."""
+    process = supervisor.slots.get(name)
+    due = memory.due.pop(process.template.name, None) if process else None
+    if process and due is not None:
+        memory.runs[process.template.name] = due
 
 
 def _settle(supervisor: Supervisor, process: Process, found: Found) -> None:

@@ -21,12 +21,11 @@ from genii.system.worksheet import read_worksheet
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from genii.supervise.machine import Life
     from genii.supervise.model import Program
     from genii.supervise.process import Process
-    from genii.supervise.record import Memory
     from genii.supervise.scaling import Step
     from genii.supervise.supervisor import Supervisor
 
@@ -88,23 +87,36 @@ class Elastic:
 
     # What an earlier supervisor left.
 
-    def recall(self, program: Program, memory: Memory) -> None:
-        """Make the slots of processes that an earlier supervisor had started beyond the minimum."""
-        slots = self._supervisor.slots
-        if not self.manages(program.name):
-            return
-        if all(slots.get(name) is not None or not found.pid for name, found in memory.processes.items()):
-            return
+    def define(self, living: Collection[str]) -> None:
+        """Make the slots of all programs: as many as each is to have, and those of ``living`` processes beyond."""
+        supervisor, slots = self._supervisor, self._supervisor.slots
+        programs = supervisor.settings.programs.values()
+        beyond = set(living)
+        for program in programs:
+            beyond.difference_update(program.process_names(supervisor.count(program.name)))
+        for program in programs:
+            slots.define(program, 0)
+            if beyond and self.manages(program.name):
+                self._define_living(program, living)
+            slots.define(program, max(supervisor.count(program.name), len(slots.of(program.name))))
+
+    def _define_living(self, program: Program, living: Collection[str]) -> None:
+        """Make the slots of a program's processes whose numbers are those of ``living``."""
         for number, name in enumerate(program.process_names(_MOST)):
-            found = memory.processes.get(name)
-            if found is not None and found.pid and slots.get(name) is None:
-                slots.add(program, number)
+            if name in living:
+                self._supervisor.slots.add(program, number)
+
+    def let_go(self, process: Process) -> None:
+        """Take note that the slot of a process goes with it, as was decided before."""
+        self._leaving.add(process)
+        if process.state is State.RUNNING:
+            self._be_patient(process)
 
     def begin(self) -> None:
         """Ask those that were taken over what they are doing, and decide for the first time."""
         now = self._supervisor.loop.time()
         for process in self._supervisor.slots:
-            if process.life.adopted and process.life.pid and self.manages(process.template.name):
+            if process.work.busy is None and process.life.adopted and self.manages(process.template.name):
                 work = read_worksheet(process.life.pid)
                 if work is not None:
                     process.work = Told(

@@ -15,6 +15,8 @@ the first byte. From the supervisor::
     ("drop", key)                    read what is there, then forget the stream
     ("expect", key, yes)             tell the supervisor of the data of a stream too
     ("rotate", key) ("clear", key) ("reopen",)
+    ("held", key, bytes)             what an earlier keeper had read of a stream and not written
+    ("leave",)                       another keeper takes over: answered by ("left", {key: unwritten bytes}), then end
     ("sync", token)                  answered by ("synced", token) when all that was written before is in the logs
     ("quit",)                        write what is there and end
 
@@ -59,6 +61,8 @@ _BLOCK = 128 << 10
 """Bytes moved at once: more would fall out of the processor's cache between reading and writing."""
 _LARGE_PIPE = 1 << 20
 _MSG_CMSG_CLOEXEC = 0x40000000
+_MARSHAL = 4
+"""The version of the format that all Pythons read: the other side may be executed by another one after an upgrade."""
 _SMALL_PIPE = 65536
 _OWN_OUTPUT = {"-": 1, "-2": 2, "/dev/stdout": 1, "/dev/stderr": 2}
 """Paths that mean genii's own output: written without ever blocking on whoever reads it."""
@@ -74,7 +78,7 @@ _FULL = 16 << 10
 
 def encode(message: tuple[Any, ...]) -> bytes:
     """Return the bytes of a message."""
-    body = marshal.dumps(message)
+    body = marshal.dumps(message, _MARSHAL)
     return len(body).to_bytes(4, "big") + body
 
 
@@ -162,7 +166,8 @@ class Keeper:
             if len(ready) > 1:
                 self._obey()
             for descriptor, events in ready:
-                self._handle(descriptor, events, busy=hurry >= _HURRY)
+                if not self._ended:  # else what is in the pipes is for who comes after us
+                    self._handle(descriptor, events, busy=hurry >= _HURRY)
             self._tend()
             now = time.monotonic()
             hurry = hurry + 1 if now - woken < _AT_ONCE else 0
@@ -178,7 +183,7 @@ class Keeper:
 
     def _obey(self) -> None:
         """Carry out what the supervisor has said so far: it said it before a program that it started said anything."""
-        while self._link and self._orders.poll(0):
+        while self._link and not self._ended and self._orders.poll(0):
             self._serve(self._link)
 
     def _pause(self) -> float:
@@ -236,6 +241,9 @@ class Keeper:
         console = stream.plain or self._console
         if console:
             console.show(stream.key, stream.name, chunk, length)
+        self._log(stream, chunk, length)
+
+    def _log(self, stream: _Stream, chunk: Chunk, length: int) -> None:
         log = stream.log
         if log is None:
             return
@@ -386,6 +394,21 @@ class Keeper:
         for log in self._logs.values():
             log.close()
 
+    def _on_held(self, key: str, data: bytes) -> None:
+        if key in self._streams:
+            self._log(self._streams[key], bytearray(data), len(data))
+
+    def _on_leave(self) -> None:
+        """Give back what is not written and end; what compresses goes on, and who comes next knows it by its name."""
+        held = {next(iter(self._users[log.path])): log.take_backlog() for log in self._failing}
+        for stream in self._streams.values():
+            if stream.held:
+                held[stream.key] = held.get(stream.key, b"") + bytes(stream.held)
+        for log in self._logs.values():
+            log.close()
+        self._tell(("left", held))
+        self._ended = True
+
     def _on_sync(self, token: int) -> None:
         self._drain_all()
         self._tell(("synced", token))
@@ -507,6 +530,7 @@ def main(descriptor: int) -> None:
     os.setsid()
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))  # a stream or two and a log for each process
+    _signal.pthread_sigmask(_signal.SIG_SETMASK, ())
     for number in (_signal.SIGINT, _signal.SIGTERM, _signal.SIGHUP, _signal.SIGPIPE):
         _signal.signal(number, _signal.SIG_IGN)
     Keeper(_socket.socket(fileno=descriptor)).run()

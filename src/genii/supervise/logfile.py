@@ -102,6 +102,12 @@ class LogFile:
         self._unreported += length - start
         self._resumes_in_line = chunk[length - 1] != 10
 
+    def take_backlog(self) -> bytes:
+        """Return what could not be written, for whoever writes the file from now on."""
+        backlog = bytes(self._backlog)
+        self._backlog.clear()
+        return backlog
+
     def retry(self, now: float) -> bool:
         """Try a file that failed again, at most once a second; say whether it can be written now."""
         if not self.problem:

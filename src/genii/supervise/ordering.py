@@ -56,6 +56,10 @@ class Ordering:
             self._stops[process.name] = process
         self.advance()
 
+    def wishes(self) -> tuple[list[str], list[str]]:
+        """Return the names of the processes whose start or stop is still to come."""
+        return list(self._starts), list(self._stops)
+
     def forget(self, process: Process) -> None:
         """Drop the wishes about a process."""
         self._starts.pop(process.name, None)

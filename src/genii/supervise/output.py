@@ -50,6 +50,8 @@ class Output:
         self._listener: tuple[str, socket.socket] | None = None
         self._console: tuple[int, bool, list[str]] | None = None
         self._closing = False
+        self._expecting_leave: dict[str, bytes] | None = None
+        """Unfinished lines of a keeper that is leaving."""
         self.problems: dict[str, str] = {}
         """Path of a log that can't be written now -> why."""
         self.lost: dict[str, int] = {}
@@ -66,18 +68,22 @@ class Output:
 
     def _keeper_ended(self) -> None:
         """Replace a keeper that died; what it had read and not yet written is lost, what is in the pipes is not."""
-        self._poller.remove(self._process)
-        os.close(self._process)
-        with contextlib.suppress(ChildProcessError):
-            os.waitpid(self.pid, os.WNOHANG)
-        self._poller.remove(self._link.fileno())
-        self._link.close()
+        self._detach()
         if self._closing:
             return
         _log.error("the keeper (pid %d) died; a new one takes over", self.pid)
         ours, self.pid = start_keeper()
         self._attach(ours)
         self._introduce()
+
+    def _detach(self) -> None:
+        """Forget a keeper that has ended or is about to."""
+        self._poller.remove(self._process)
+        os.close(self._process)
+        with contextlib.suppress(ChildProcessError):
+            os.waitpid(self.pid, 0)
+        self._poller.remove(self._link.fileno())
+        self._link.close()
 
     def _introduce(self) -> None:
         """Tell a new keeper all that the old one knew."""
@@ -126,7 +132,10 @@ class Output:
             received = None
         if received is None:
             return  # its end is noticed by its pidfd
-        (word, *arguments), _ = received
+        self._dispatch(received[0])
+
+    def _dispatch(self, message: tuple[Any, ...]) -> None:
+        word, *arguments = message
         getattr(self, "_on_" + word)(*arguments)
 
     def _on_data(self, key: str, data: bytes) -> None:
@@ -158,6 +167,50 @@ class Output:
 
     def _on_synced(self, token: int) -> None:
         self._syncs.pop(token, lambda: None)()
+
+    @property
+    def link(self) -> int:
+        """The descriptor of the link to the keeper."""
+        return self._link.fileno()
+
+    @property
+    def listener(self) -> int:
+        """The descriptor of the socket on which a later supervisor may take over; -1: there is none yet."""
+        return self._listener[1].fileno() if self._listener else -1
+
+    def streams(self) -> list[tuple[str, int, str, tuple[object, ...] | None]]:
+        """Return key, descriptor, name and log of each stream."""
+        return [(key, *stream) for key, stream in self._streams.items()]
+
+    def restore(self, key: str, name: str, log: tuple[object, ...] | None, descriptor: int) -> None:
+        """Take in a stream that this process had already before it executed itself anew; its keeper has it, too."""
+        self._streams[key] = (descriptor, name, log)
+
+    def renew(self, link: socket.socket, pid: int, listener: tuple[str, socket.socket]) -> None:
+        """Replace the keeper by another: nothing is lost, no line broken, and programs don't wait noticeably."""
+        held: dict[str, bytes] = {}
+        self._expecting_leave = held
+        self._send(("leave",))
+        try:
+            while self._expecting_leave is held and (received := receive(self._link)) is not None:
+                self._dispatch(received[0])
+        except OSError as error:  # it hangs, or is dead: what it had read and not yet written is lost
+            _log.error("the keeper (pid %d) does not leave: %s", self.pid, error)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, signal.SIGKILL)
+        self._detach()
+        self.pid = pid
+        self._listener = listener
+        self._attach(link)
+        self._introduce()
+        for key, data in held.items():
+            self._send(("held", key, data))
+
+    def _on_left(self, held: dict[str, bytes]) -> None:
+        """Take the unfinished lines that the keeper has read but not written."""
+        if self._expecting_leave is not None:
+            self._expecting_leave.update(held)
+            self._expecting_leave = None
 
     def listen(self, path: str, listener: socket.socket) -> None:
         """Let a later supervisor take the streams over at ``path`` should this one die."""

@@ -123,8 +123,15 @@ def difference(old: Settings, new: Settings) -> Difference:
 
 
 def essence(program: Program) -> dict[str, object]:
-    """Return what of a program can't change without a restart of its processes."""
-    return {key: getattr(program, key) for key in program.__struct_fields__ if key not in _ADJUSTED}
+    """Return what of a program can't change without a restart of its processes.
+
+    What has its default is left out, so that a key which a later version adds makes no running process outdated.
+    """
+    defaults = program.__struct_defaults__
+    keys = program.__struct_fields__
+    plain = dict(zip(keys[len(keys) - len(defaults) :], defaults, strict=True))
+    found = {key: getattr(program, key) for key in keys if key not in _ADJUSTED}
+    return {key: value for key, value in found.items() if value != {} and (key not in plain or value != plain[key])}
 
 
 def _changed_keys(before: msgspec.Struct, after: msgspec.Struct) -> tuple[str, ...]:

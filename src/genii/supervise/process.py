@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
-from genii.errors import GeniiError
+from genii.errors import GeniiError, NotAllowed
 from genii.supervise import environment as environments
 from genii.supervise.machine import (
     Adopted,
@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from genii.supervise.deadlines import Deadlines
+    from genii.supervise.handover import Slot
     from genii.supervise.machine import Effect, Event, Rules
     from genii.supervise.model import Program
     from genii.supervise.nurseries import Nurseries
@@ -120,7 +121,7 @@ class Process:
 
     __slots__ = (
         "_key", "_members", "_pidfd", "_rules", "changed_at", "group", "healthy", "life", "name", "note",
-        "number", "program", "services", "started_at", "started_digest", "template", "work",
+        "number", "program", "services", "started_as", "started_at", "template", "work",
     )  # fmt: skip
 
     def __init__(self, services: Services, program: Program, number: int, name: str) -> None:
@@ -132,8 +133,8 @@ class Process:
         """Process group of its last process."""
         self.changed_at = time.time()
         self.started_at = 0.0
-        self.started_digest = 0
-        """Of the declaration that its last process was started with."""
+        self.started_as: Program | int = 0
+        """What its last process was started with: the declaration, or its digest, which is all a record tells."""
         self.healthy: bool | None = None
         self.work = Told()
         self.note = ""
@@ -209,6 +210,7 @@ class Process:
             self.handle(SpawnFailed(str(error), fatal=fatal))
             return
         services.spawns += 1
+        self.started_as = self.template
         self.started_at = time.time()
         self.healthy = None
         self.work = Told()
@@ -225,18 +227,27 @@ class Process:
 
     def _record(self, pid: int) -> None:
         """Write down what a later supervisor needs to know this process by."""
-        self.started_digest = digest(self.template)
         try:
             started = start_time(pid)
         except ProcessLookupError:
             self.services.nurseries.begin(pid)
             return
         self.services.recorder.write(
-            "process", self.name, pid, started, self.started_digest, self.started_at, self.life.restarts
+            "process", self.name, pid, started, self.digest, self.started_at, self.life.restarts
         )
         if self.running:
             self.services.recorder.write("running", self.name)
         self.services.nurseries.begin(pid)
+
+    @property
+    def digest(self) -> int:
+        """The digest of what its last process was started with; 0: it is not known."""
+        return self.started_as if isinstance(self.started_as, int) else digest(self.started_as)
+
+    @property
+    def current(self) -> bool:
+        """Say whether its process runs what is declared now, as far as that is known."""
+        return self.started_as is self.template or self.digest in (0, digest(self.template))
 
     def _watch(self, pid: int) -> None:
         try:
@@ -296,6 +307,9 @@ class Process:
             identity = privileges.resolve(program.user, program.group, program.groups)
             account = identity.environment() if program.user else {}
             if (identity.uid, identity.gid) != (os.geteuid(), os.getegid()) or program.groups is not None:
+                if os.geteuid() != 0:
+                    wanted = f"user {program.user!r}" if program.user else f"group {program.group or program.groups!r}"
+                    raise NotAllowed(f"only root can run it as {wanted}; the supervisor's user id is {os.geteuid()}")
                 uid, gid, groups = identity.uid, identity.gid, identity.groups
         variables = environments.for_process(
             services.environment,
@@ -438,7 +452,7 @@ class Process:
             return False
         self.group = found.pid
         self.started_at = found.time
-        self.started_digest = found.digest
+        self.started_as = found.digest
         self.services.poller.add(self._pidfd, self._ended)
         self.services.adopt_sockets(self.program, self._pidfd)
         age = max(0.0, time.time() - found.time)
@@ -446,3 +460,27 @@ class Process:
         self.life = self.life._replace(restarts=found.restarts)
         self.handle(Adopted(found.pid, started, running=found.running))
         return True
+
+    def restore(self, slot: Slot, life: Life) -> None:
+        """Become what the slot was in the version before this one; ``resume`` goes on with it.
+
+        Raises:
+            ProcessLookupError: its process is not there any more, which can't be while it is our child.
+        """
+        if life.pid:
+            self._pidfd = open_process(life.pid, slot.start_time)
+        self.life, self.group = life, slot.group
+        self.started_as = self.template if slot.current else slot.digest
+        self.started_at, self.changed_at = slot.started_at, slot.changed_at
+        self.healthy, self.note = slot.healthy, slot.note
+        self.work = Told(slot.busy, slot.busy_since, slot.job, slot.jobs_left, slot.paused)
+
+    def resume(self) -> None:
+        """Watch what was restored: its process, what is left of its group, its deadline."""
+        services = self.services
+        if self._pidfd >= 0:
+            services.poller.add(self._pidfd, self._ended)
+        elif self.life.state is State.STOPPING and not self._watch_group():
+            services.loop.call_soon(self.handle, Emptied())
+        if self.life.deadline is not None:
+            services.deadlines.set(self._key, self.life.deadline, self._due)

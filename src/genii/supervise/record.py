@@ -10,7 +10,8 @@ One line is eight hexadecimal digits of CRC-32, a space, and a JSON array whose 
     ["wanted", process, bool]                  somebody stopped (or started) it by hand
     ["scale", program, minimum, maximum]       somebody scaled it by hand
     ["paused", program, bool]                  somebody paused it, or let it go on
-    ["ran", program, wall time]                its schedule started it for that moment
+    ["due", program, wall time]                its schedule starts it for that moment, as soon as it may start
+    ["ran", program, wall time]                its schedule was dealt with up to that moment
 
 A torn last line (we were killed while writing) or a damaged one is left out, and told.
 """
@@ -52,6 +53,7 @@ class Memory:
     scales: dict[str, tuple[int, int]] = field(default_factory=dict)
     paused: dict[str, bool] = field(default_factory=dict)
     runs: dict[str, float] = field(default_factory=dict)
+    due: dict[str, float] = field(default_factory=dict)
     damaged: int = 0
     """Lines that could not be read."""
 
@@ -106,6 +108,9 @@ def _apply(memory: Memory, items: list[Any]) -> None:
             memory.paused[name] = paused
         case ["ran", name, time]:
             memory.runs[name] = time
+            memory.due.pop(name, None)
+        case ["due", name, time]:
+            memory.due[name] = time
         case _:
             memory.damaged += 1
 
@@ -124,4 +129,5 @@ def rewrite(memory: Memory, boot: str, supervisor: str) -> bytes:
     lines += [encode("scale", name, *bounds) for name, bounds in memory.scales.items()]
     lines += [encode("paused", name, paused) for name, paused in memory.paused.items() if paused]
     lines += [encode("ran", name, time) for name, time in memory.runs.items()]
+    lines += [encode("due", name, time) for name, time in memory.due.items()]
     return b"".join(lines)

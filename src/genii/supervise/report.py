@@ -126,6 +126,10 @@ class SupervisorStatus(Report, frozen=True, kw_only=True):
     keeper_pid: int = 0
     programs: int = 0
     processes: int = 0
+    upgrades: int = 0
+    """How often this process was replaced by another version of itself (``genii upgrade``)."""
+    upgrade_failure: str = ""
+    """Why the last attempt to do so failed after it had begun."""
 
 
 class ActionResult(Report, frozen=True, kw_only=True):

@@ -11,6 +11,8 @@ from genii.system.privileges import resolve
 from genii.system.process import copy_descriptor
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from genii.supervise.model import Program, SocketSpec
 
 __all__ = ["Sockets"]
@@ -60,6 +62,18 @@ class Sockets:
                 self._bound[spec.url] = (spec, found)
             else:
                 found.close()
+
+    def bound(self) -> list[tuple[str, int]]:
+        """Return the URL and the descriptor of each."""
+        return [(url, bound.fileno()) for url, (_, bound) in self._bound.items()]
+
+    def restore(self, url: str, descriptor: int, programs: Iterable[Program]) -> None:
+        """Take in a socket that was bound before this program was executed."""
+        spec = next((spec for program in programs for spec in program.sockets if spec.url == url), None)
+        if spec is None:
+            os.close(descriptor)
+        else:
+            self._bound[url] = (spec, socket.socket(fileno=descriptor))
 
     def keep_only(self, wanted: set[str]) -> None:
         """Close the sockets whose URL is not in ``wanted``."""

@@ -14,6 +14,7 @@ import os
 import time
 from typing import TYPE_CHECKING
 
+from genii.errors import NotAllowed
 from genii.supervise import adoption, describe
 from genii.supervise.actions import Actions
 from genii.supervise.deadlines import Deadlines
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Awaitable, Callable, Sequence
 
+    from genii.supervise.handover import Origin
     from genii.supervise.machine import Life
     from genii.supervise.record import Memory
     from genii.supervise.report import ActionResult, Difference, PoolStatus, ProcessDetails, ProcessStatus
@@ -61,12 +63,17 @@ class Supervisor:
         load: Callable[[], Awaitable[Settings]],
         keeper: tuple[socket.socket, int],
         loop: asyncio.AbstractEventLoop,
+        *,
+        notify: int = -1,
     ) -> None:
         """Prepare everything and start nothing.
 
-        ``load`` reads the configuration anew, ``keeper`` is the link to the keeper and its pid.
+        ``load`` reads the configuration anew, ``keeper`` is the link to the keeper and its pid, ``notify`` the socket
+        for sd_notify if there is one already.
         """
         self.settings = settings
+        self.first_settings = settings
+        """With which it was started."""
         self.load = load
         self.loop = loop
         self.started_at = time.time()
@@ -76,13 +83,19 @@ class Supervisor:
         self._hurried = False
         self.first: list[Process] = []
         """What was started at the beginning."""
-        self._serial = 0
+        self.serial = 0
+        """Of the last event."""
+        self.upgrades = 0
+        """How often this process was replaced by another version of itself."""
+        self.upgrade_failure = ""
+        self.upgrader: Callable[[Origin | None], Awaitable[str]] = _not_here
+        """Prepares an upgrade; set by whoever runs this process."""
         self._receivers: list[Callable[[Event], None]] = []
         self._state_dir = settings.state_dir
         poller = Poller(loop)
         spawner = Spawner(poller)
-        self._notify = NotifySocket(os.path.join(settings.state_dir, "notify.sock"))
-        poller.add(self._notify.fileno(), self._read_notifications)
+        self.notify = NotifySocket(os.path.join(settings.state_dir, "notify.sock"), descriptor=notify)
+        poller.add(self.notify.fileno(), self._read_notifications)
         self.sockets = Sockets()
         self.services = Services(
             loop=loop,
@@ -93,7 +106,7 @@ class Supervisor:
             recorder=Recorder(os.path.join(settings.state_dir, "record"), boot_id(), __version__),
             environment=inherited(os.environ),
             state_dir=settings.state_dir,
-            notify_address=self._notify.address,
+            notify_address=self.notify.address,
             null=os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC),
             chance=_random.Random().random,
             changed=self._changed,
@@ -124,10 +137,7 @@ class Supervisor:
         memory = self.services.recorder.load()
         self.scales = {name: bounds for name, bounds in memory.scales.items() if name in self.settings.programs}
         self.wishes = dict(memory.wanted)
-        for program in self.settings.programs.values():
-            self.slots.define(program, 0)
-            self.elastic.recall(program, memory)
-            self.slots.define(program, max(self.count(program.name), len(self.slots.of(program.name))))
+        self.elastic.define({name for name, found in memory.processes.items() if found.pid or found.intended})
         self.elastic.paused = {name for name, paused in memory.paused.items() if paused and self.elastic.manages(name)}
         self.first = self._first(names)
         adoption.take_over(self, memory)
@@ -136,7 +146,7 @@ class Supervisor:
         self.services.output.listen(path, listen_unix(path))
         self.services.recorder.begin(self.memory)
         self.launch(self.first)
-        self.triggers.arm(memory.runs)
+        self.triggers.arm(memory.runs, memory.due)
         self.elastic.begin()
 
     def _first(self, names: Sequence[str]) -> list[Process]:
@@ -157,7 +167,7 @@ class Supervisor:
     def _open_notify(self) -> None:
         """Let programs of other users reach the notification socket; each message is checked by its sender's pid."""
         if os.geteuid() == 0 and any(program.user for program in self.settings.programs.values()):
-            os.chmod(self._notify.address, 0o666)  # noqa: S103 -- as said above
+            os.chmod(self.notify.address, 0o666)  # noqa: S103 -- as said above
 
     def count(self, program: str) -> int:
         """Return how many processes a program is to have now."""
@@ -218,8 +228,8 @@ class Supervisor:
 
     def emit(self, kind: str, name: str = "", **data: str | float | bool | None) -> None:
         """Tell all who subscribed that something happened."""
-        self._serial += 1
-        event = Event(serial=self._serial, time=time.time(), kind=kind, name=name, data=data)
+        self.serial += 1
+        event = Event(serial=self.serial, time=time.time(), kind=kind, name=name, data=data)
         for receiver in list(self._receivers):
             try:
                 receiver(event)
@@ -227,7 +237,7 @@ class Supervisor:
                 _log.exception("a receiver of events")
 
     def _read_notifications(self) -> None:
-        for pid, fields in self._notify.messages():
+        for pid, fields in self.notify.messages():
             process = self._sender(pid)
             if process is not None:
                 self._notified(process, fields)
@@ -269,6 +279,8 @@ class Supervisor:
             keeper_pid=self.services.output.pid,
             programs=len(self.settings.programs),
             processes=len(self.slots),
+            upgrades=self.upgrades,
+            upgrade_failure=self.upgrade_failure,
         )
 
     def statuses(self, names: Sequence[str] = ()) -> list[ProcessStatus]:
@@ -296,8 +308,16 @@ class Supervisor:
         return await self.actions.stop(self.slots.resolve(names), wait=wait)
 
     async def restart(self, names: Sequence[str], *, rolling: bool = False, wait: bool = True) -> list[ActionResult]:
-        """Restart processes whose checks pass."""
-        return await self.actions.restart(self.slots.resolve(names), rolling=rolling, wait=wait)
+        """Restart processes whose checks pass; of ``all`` not those that nobody wants to run now."""
+        found = self.slots.resolve(names)
+        if not names or "all" in names:
+            found = [process for process in found if not self._sleeps(process)]
+        return await self.actions.restart(found, rolling=rolling, wait=wait)
+
+    def _sleeps(self, process: Process) -> bool:
+        """Say whether a process is at rest because only a request or a trigger starts it."""
+        rests = process.state in (State.STOPPED, State.EXITED)
+        return rests and (not process.template.autostart or self.triggers.starts(process.template))
 
     async def reload(self, names: Sequence[str]) -> list[ActionResult]:
         """Send the reload signal to processes whose checks pass."""
@@ -320,6 +340,10 @@ class Supervisor:
         """Read the configuration again and apply what changed."""
         return await Update(self).run(dry_run=dry_run)
 
+    async def upgrade(self, origin: Origin | None) -> str:
+        """Prepare the replacement of this process by another version of genii; return that version."""
+        return await self.upgrader(origin)
+
     def subscribe(self, receiver: Callable[[Event], None]) -> Callable[[], None]:
         """Call ``receiver`` with each event from now on; returns the function that ends it."""
         self._receivers.append(receiver)
@@ -330,7 +354,7 @@ class Supervisor:
         return {
             "genii_spawns_total": self.services.spawns,
             "genii_exits_total": self.services.exits,
-            "genii_events_total": self._serial,
+            "genii_events_total": self.serial,
             "genii_output_lost_bytes_total": sum(self.services.output.lost.values()),
             "genii_started_time_seconds": self.started_at,
         }
@@ -385,11 +409,15 @@ class Supervisor:
         self.elastic.demand.close()
         self.services.output.close()
         self.services.recorder.close(remove=not any(process.state.alive for process in self.slots))
-        self.services.poller.remove(self._notify.fileno())
-        self._notify.close()
+        self.services.poller.remove(self.notify.fileno())
+        self.notify.close()
         self.services.deadlines.close()
         self.services.nurseries.close()
         self.services.spawner.close()
         self.sockets.close()
         self.services.poller.close()
         os.close(self.services.null)
+
+
+async def _not_here(_origin: Origin | None) -> str:
+    raise NotAllowed("this supervisor is part of another program; it can't replace itself")

@@ -13,9 +13,9 @@ from genii.supervise.model import Restart
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
-    from genii.events.schedule import Schedule
+    from genii.events.schedule import Decision, Schedule
     from genii.supervise.model import Program, Watch
     from genii.supervise.process import Process
     from genii.supervise.supervisor import Supervisor
@@ -33,6 +33,9 @@ class Triggers:
         self._supervisor = supervisor
         self._schedules: dict[str, tuple[object, Schedule]] = {}
         self._ran: dict[str, float] = {}
+        """Program -> the time of the calendar up to which its schedule was dealt with."""
+        self._due: dict[str, float] = {}
+        """Program -> the run that is decided and not begun."""
         self._watches: dict[str, tuple[Watch, asyncio.Task[None]]] = {}
         self._pending: set[str] = set()
         """Programs whose files changed while they ran: they run once more when they have ended."""
@@ -59,13 +62,34 @@ class Triggers:
         return entry[1].deadline if entry and math.isfinite(entry[1].deadline) else 0.0
 
     def runs(self) -> dict[str, float]:
-        """Return for which time each schedule ran last."""
+        """Return up to which time of the calendar each schedule was dealt with."""
         return dict(self._ran)
 
-    def arm(self, runs: Mapping[str, float]) -> None:
-        """Begin with what an earlier supervisor recorded about runs."""
+    def due(self) -> dict[str, float]:
+        """Return the runs that are decided and not begun, by program."""
+        return dict(self._due)
+
+    def repeats(self) -> list[str]:
+        """Return the programs that run once more when they have ended."""
+        return sorted(self._pending)
+
+    def arm(self, runs: Mapping[str, float], due: Mapping[str, float], repeats: Iterable[str] = ()) -> None:
+        """Begin with what an earlier supervisor left: ``runs``, ``due`` and ``repeats``; nothing runs twice for it."""
         self._ran.update(runs)
+        self._ran.update(due)
         self.rearm()
+        for name, when in due.items():
+            if name in self._schedules:
+                self._due[name] = when
+                if self._alive(name):
+                    self._begun(name)
+                elif not any(self._supervisor.ordering.waiting(process) for process in self._supervisor.slots.of(name)):
+                    self._run(name, one=self._schedules[name][1].overlap == "allow")
+        for name in repeats:
+            if self._alive(name):
+                self._pending.add(name)
+            else:
+                self._files_changed(name)
 
     def rearm(self) -> None:
         """Bring schedules and watches to what is declared now; those that did not change go on."""
@@ -73,6 +97,7 @@ class Triggers:
         for name in [name for name in self._schedules if name not in programs or programs[name].schedule is None]:
             self._supervisor.services.deadlines.cancel(("schedule", name))
             del self._schedules[name]
+            self._due.pop(name, None)
         for name in [name for name in self._watches if name not in programs or programs[name].watch is None]:
             self._watches.pop(name)[1].cancel()
         for program in programs.values():
@@ -99,36 +124,55 @@ class Triggers:
             missed=spec.missed,
         )
         self._schedules[program.name] = (spec, schedule)
-        decision = schedule.begin(
-            time.time(), last_run=self._ran.get(program.name), chance=self._supervisor.services.chance()
-        )
-        self._obey(program.name, decision.run, decision.due, decision.deadline)
+        now = time.time()
+        if known is not None or program.name not in self._ran:
+            self._handled(program.name, now)  # what it says of times gone by was not meant for them
+        running = self._running(program.name, schedule)
+        chance = self._supervisor.services.chance()
+        self._obey(program.name, schedule.begin(now, last_run=self._ran[program.name], running=running, chance=chance))
 
     def _ask(self, name: str) -> None:
         """Ask a schedule what is to be done now."""
         entry = self._schedules.get(name)
         if entry is None:
             return
-        processes = self._supervisor.slots.of(name)
-        alive = sum(process.state.alive for process in processes)
-        if entry[1].overlap == "allow" and alive < len(processes):
-            alive = 0
-        decision = entry[1].check(time.time(), running=alive, chance=self._supervisor.services.chance())
+        running = self._running(name, entry[1])
+        self._obey(name, entry[1].check(time.time(), running=running, chance=self._supervisor.services.chance()))
+
+    def _alive(self, name: str) -> int:
+        return sum(process.state.alive for process in self._supervisor.slots.of(name))
+
+    def _running(self, name: str, schedule: Schedule) -> int:
+        """Return how many runs stand in the way of another."""
+        alive = self._alive(name)
+        return 0 if schedule.overlap == "allow" and alive < len(self._supervisor.slots.of(name)) else alive
+
+    def _obey(self, name: str, decision: Decision) -> None:
         if decision.missed or decision.overlapped:
             why = "an earlier one still goes on" if decision.overlapped else "nobody was there to start them"
             _log.warning("%s: %d scheduled runs left out: %s", name, max(decision.missed, 1), why)
             self._supervisor.emit("schedule.missed", name, count=max(decision.missed, 1), reason=why)
-        self._obey(name, decision.run, decision.due, decision.deadline)
-
-    def _obey(self, name: str, run: bool, due: float, deadline: float) -> None:
-        if run:
-            self._ran[name] = due
-            self._supervisor.services.recorder.write("ran", name, due)
-            self._run(name, one=self._schedules[name][1].overlap == "allow")
-        if math.isfinite(deadline):
+        schedule = self._schedules[name][1]
+        if decision.run:
+            # Told before it is begun, and "ran" after that: whenever we die, it runs once.
+            self._due[name] = decision.due
+            self._supervisor.services.recorder.write("due", name, decision.due)
+            self._run(name, one=schedule.overlap == "allow")
+        elif schedule.handled is not None and schedule.handled != self._ran.get(name):
+            self._handled(name, schedule.handled)
+        if math.isfinite(decision.deadline):
             loop = self._supervisor.loop
-            when = loop.time() + max(0.0, deadline - time.time())
+            when = loop.time() + max(0.0, decision.deadline - time.time())
             self._supervisor.services.deadlines.set(("schedule", name), when, lambda: self._ask(name))
+
+    def _begun(self, name: str) -> None:
+        """Take note that a run has begun."""
+        if name in self._due:
+            self._handled(name, self._due.pop(name))
+
+    def _handled(self, name: str, when: float) -> None:
+        self._ran[name] = when
+        self._supervisor.services.recorder.write("ran", name, when)
 
     def _run(self, name: str, *, one: bool) -> None:
         """Start a program's processes, or with ``one`` the first that is free."""
@@ -143,9 +187,11 @@ class Triggers:
 
     def changed(self, process: Process) -> None:
         """Start what waited for the end of a process; called at each change of a state."""
-        if process.state.alive:
-            return
         name = process.template.name
+        if process.state.alive:
+            if name in self._due:
+                self._supervisor.loop.call_soon(self._begun, name)  # after the intent to start it is recorded
+            return
         if name in self._schedules:
             self._supervisor.loop.call_soon(self._ask, name)
         if name in self._pending:
@@ -211,6 +257,11 @@ class Triggers:
         _log.warning("the system's clock was set; schedules follow it")
         for name in list(self._schedules):
             self._ask(name)
+
+    @property
+    def rests(self) -> bool:
+        """Say whether no restart for changed files is under way."""
+        return not self._restarts
 
     def close(self) -> None:
         """Start nothing any more."""

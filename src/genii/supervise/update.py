@@ -6,6 +6,8 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from genii.errors import CheckFailed, NotAllowed
 from genii.supervise.checks import run_check
 from genii.supervise.plan import difference
@@ -39,6 +41,9 @@ class Update:
         if not settings.programs and supervisor.settings.programs and not settings.supervisord:
             raise NotAllowed(f"{settings.path} declares no program any more; 'genii down' stops all of them")
         change = difference(supervisor.settings, settings)
+        # What takes effect only at the next start is told until then.
+        pending = difference(supervisor.first_settings, settings).settings
+        change = msgspec.structs.replace(change, settings=pending)
         if dry_run or change.empty:
             return change
         await self._check(settings, change)

@@ -49,6 +49,10 @@ class Capture:
         self._take(before[: len(before) - held], passed)
         return bytes(passed), messages
 
+    def unfinished(self) -> bytes:
+        """Return what brings another one into this state when it is fed with it."""
+        return (BEGIN + self._captured if self._inside else b"") + self._held
+
     def flush(self) -> bytes:
         """Return what was held back when the stream ends, and begin anew."""
         rest = b"" if self._inside else self._held

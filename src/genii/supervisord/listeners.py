@@ -63,6 +63,31 @@ class Listeners:
                 self._hang_up(listener)
             self._wanted.clear()
 
+    def memory(self) -> dict[str, Any]:
+        """Return what another version of this has to know."""
+        return {
+            "serial": self._serial,
+            "tick": self._last_tick,
+            "pools": {name: pool.memory() for name, pool in self._pools.items()},
+            "unsent": {name: line.waiting.decode("latin-1") for name, line in self._inputs.items() if line.waiting},
+        }
+
+    def restore(self, memory: dict[str, Any]) -> None:
+        """Go on with what another version knew."""
+        self._serial, self._last_tick = memory["serial"], memory["tick"]
+        for name, known in memory["pools"].items():
+            if name in self._pools:
+                self._pools[name].restore(known)
+        for name, text in memory["unsent"].items():
+            with suppress(OSError):
+                self._input(name).write(text.encode("latin-1"))
+
+    def _input(self, name: str) -> Stdin:
+        if name not in self._inputs:
+            process = self._process(name)
+            self._inputs[name] = Stdin(self._loop, process.life.pid if process else 0)
+        return self._inputs[name]
+
     def is_listener(self, name: str) -> bool:
         """Say whether a process is a listener."""
         return name in self._of
@@ -90,11 +115,8 @@ class Listeners:
 
     def _dispatch(self, pool: Pool) -> None:
         for name, envelope in pool.dispatch():
-            process = self._process(name)
             try:
-                if name not in self._inputs:
-                    self._inputs[name] = Stdin(self._loop, process.life.pid if process else 0)
-                self._inputs[name].write(envelope.render(self._identifier, pool.name))
+                self._input(name).write(envelope.render(self._identifier, pool.name))
             except OSError as error:
                 # It is ending: its end gives the event back.
                 _log.warning("%s: can't be sent event %d: %s", name, envelope.serial, error)

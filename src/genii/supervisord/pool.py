@@ -7,9 +7,9 @@ The protocol is that of http://supervisord.org/events.html#event-listener-notifi
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from enum import Enum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from genii.config.ini.events import matches
 
@@ -82,6 +82,33 @@ class Pool:
         self._subscriptions = group.events
         self._serial = -1
         self._judge = judge
+
+    def memory(self) -> dict[str, Any]:
+        """Return what another version of this has to know."""
+        return {
+            "serial": self._serial,
+            "discarded": self.discarded,
+            "waiting": [astuple(envelope) for envelope in self.waiting],
+            "listeners": {
+                name: {
+                    "running": listener.running,
+                    "mood": listener.mood.value,
+                    "event": astuple(listener.event) if listener.event else None,
+                    "unread": listener.unread.decode("latin-1"),
+                }
+                for name, listener in self.listeners.items()
+            },
+        }
+
+    def restore(self, memory: dict[str, Any]) -> None:
+        """Go on with what another version knew."""
+        self._serial, self.discarded = memory["serial"], memory["discarded"]
+        self.waiting = deque(Envelope(*words) for words in memory["waiting"])
+        for name, known in memory["listeners"].items():
+            if name in self.listeners:
+                event = Envelope(*known["event"]) if known["event"] else None
+                unread = bytearray(known["unread"].encode("latin-1"))
+                self.listeners[name] = Listener(known["running"], Mood(known["mood"]), event, unread)
 
     def wants(self, event: str) -> bool:
         """Say whether the pool has subscribed to events of a name."""

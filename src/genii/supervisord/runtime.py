@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
-import sys
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from genii.errors import GeniiError
 from genii.supervisord.dispatch import Dispatcher
@@ -20,8 +19,9 @@ if TYPE_CHECKING:
 
     from genii.supervise.model import Settings
     from genii.supervise.supervisor import Supervisor
+    from genii.supervisord.server import Released
 
-__all__ = ["Runtime", "begin_again"]
+__all__ = ["Runtime"]
 
 _log = logging.getLogger("genii.supervisord")
 _MAIN_INTERFACE = "supervisor.rpcinterface:make_main_rpcinterface"
@@ -74,6 +74,40 @@ class Runtime:
         await self._front.open()
         self.service.make_logs()
         self._write_pidfile()
+
+    @property
+    def rests(self) -> bool:
+        """Say whether nothing that a client asked for is half done."""
+        return self._front.rests
+
+    async def release(self, grace: float) -> None:
+        """Serve no more for now: who connects has to wait for ``resume``, here or in another program."""
+        await self._front.release(grace)
+
+    @property
+    def released(self) -> Released:
+        """The released sockets, by the section that declares them: those that listen, and connections."""
+        return self._front.released
+
+    async def resume(self) -> None:
+        """Serve again after ``release``."""
+        await self._front.resume()
+
+    def declaration(self) -> str:
+        """Return the declaration of what runs, as it is in ``Settings.supervisord``."""
+        return self.service.effective()
+
+    def memory(self) -> dict[str, Any]:
+        """Return what another version of this has to know besides the state of the supervisor."""
+        return self.service.memory()
+
+    def restore(self, memory: dict[str, Any]) -> None:
+        """Go on with what another version knew."""
+        self.service.restore(memory)
+
+    async def serve(self, released: Released) -> None:
+        """Serve on sockets that were served before this program was executed."""
+        await self._front.serve(released)
 
     def _write_pidfile(self) -> None:
         try:
@@ -128,9 +162,3 @@ class Runtime:
         """Open all logs anew because of SIGUSR2."""
         _log.info("received SIGUSR2 indicating log reopen request")
         self.service.reopen()
-
-
-def begin_again(path: str) -> None:
-    """Execute this supervisor anew, with the same pid; ``path`` is where it finds its modules."""
-    sys.stdout.flush()
-    os.execve(sys.executable, sys.orig_argv, {**os.environ, "GENII_SYS_PATH": path})  # noqa: S606 -- no shell

@@ -7,6 +7,7 @@ import errno
 import inspect
 import logging
 import os
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from genii.control.access import basic_credentials
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from genii.supervisord.dispatch import Dispatcher
     from genii.supervisord.service import Service
 
+    Released = dict[str, tuple[list[socket.socket], list[socket.socket]]]
+
 __all__ = ["Front"]
 
 _log = logging.getLogger("genii.supervisord")
@@ -48,6 +51,8 @@ class Front:
         self._dispatcher = dispatcher
         self._servers: list[Server] = []
         self._paths: list[tuple[str, int]] = []
+        self.released: Released = {}
+        """Sockets that are not served for now, by the section that declares them: those that listen, connections."""
         self._actions: set[asyncio.Task[Any]] = set()
 
     async def open(self) -> None:
@@ -63,12 +68,41 @@ class Front:
             self._servers.append(server)
             await server.listen(self._listen(config))
 
+    async def serve(self, released: Released) -> None:
+        """Serve on sockets that were served before this program was executed."""
+        for config in self._service.declaration.servers:
+            server = Server(_Guarded(config, self._answer), limits=_LIMITS, failure=_failure)
+            self._servers.append(server)
+            if config.path:
+                self._note_path(config.path)
+            listening, idle = released.get(config.section, ((), ()))
+            await server.listen(listening)
+            await server.adopt(idle)
+
+    @property
+    def rests(self) -> bool:
+        """Say whether nothing that a client asked for is half done."""
+        return not self._actions
+
+    async def release(self, grace: float) -> None:
+        """Serve no more for now; who connects has to wait."""
+        sockets = await asyncio.gather(*(server.release(grace) for server in self._servers))
+        sections = [config.section for config in self._service.declaration.servers]
+        self.released = dict(zip(sections, sockets, strict=True))
+
+    async def resume(self) -> None:
+        """Serve again after ``release``."""
+        for server, (listening, idle) in zip(self._servers, self.released.values(), strict=True):
+            await server.listen(listening)
+            await server.adopt(idle)
+        self.released = {}
+
     def _listen(self, config: HttpServer) -> list[socket.socket]:
         try:
             if not config.path:
                 return listen_tcp(config.host, config.port)
-            listener = listen_unix(config.path, mode=config.mode)
-            self._paths.append((config.path, os.stat(config.path).st_ino))
+            listener = listen_unix(config.path, mode=config.mode, complete=True)
+            self._note_path(config.path)
             if config.uid >= 0:
                 os.chown(config.path, config.uid, config.gid)
             return [listener]
@@ -77,6 +111,11 @@ class Front:
             if error.errno == errno.EADDRINUSE:
                 raise NotAllowed(_TAKEN.format(where)) from None
             raise NotAllowed(f"[{config.section}] can't listen at {where}: {error.strerror}") from None
+
+    def _note_path(self, path: str) -> None:
+        """Remember which socket at a path is ours to remove."""
+        with suppress(FileNotFoundError):
+            self._paths.append((path, os.stat(path).st_ino))
 
     async def close(self) -> None:
         """Answer what was asked, then end; the unix sockets are removed."""

@@ -8,7 +8,7 @@ import os
 import time
 from contextlib import suppress
 from enum import Enum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -190,6 +190,30 @@ class Service:
         for group in declaration.groups.values():
             if group.name not in self.groups:
                 self._take_in(group, declaration)
+
+    # ------------------------------------------------------------------ another version of this
+
+    def effective(self) -> str:
+        """Return the declaration of what runs, as it is in ``Settings.supervisord``."""
+        declaration = msgspec.structs.replace(self.declaration, groups=self.groups, members=self.members)
+        return msgspec.json.encode(declaration).decode()
+
+    def memory(self) -> dict[str, Any]:
+        """Return what another version of this has to know besides the state of the supervisor."""
+        pasts = {
+            name: [past.stopped, past.spawn_error, past.exit_status, past.tries, past.announced]
+            for name, past in self._pasts.items()
+        }
+        streams = {name: [stream.unfinished() for stream in streams] for name, streams in self._streams.items()}
+        return {"pasts": pasts, "streams": streams, "listeners": self.listeners.memory()}
+
+    def restore(self, memory: dict[str, Any]) -> None:
+        """Go on with what another version knew."""
+        self._pasts = {name: Past(*known) for name, known in memory["pasts"].items()}
+        for name, known in memory["streams"].items():
+            for stream, unfinished in zip(self._streams.get(name, ()), known, strict=False):
+                stream.restore(unfinished)
+        self.listeners.restore(memory["listeners"])
 
     # ------------------------------------------------------------------ what happens
 

@@ -51,6 +51,11 @@ class Stdin:
             if self._waiting:
                 self._loop.add_writer(self._descriptor, self._more)
 
+    @property
+    def waiting(self) -> bytes:
+        """What the process has not read yet and its pipe has no room for."""
+        return bytes(self._waiting)
+
     def write_now(self, data: bytes) -> None:
         """Send data as far as the process's pipe takes it.
 

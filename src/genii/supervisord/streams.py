@@ -52,6 +52,18 @@ class OutputStream:
                 self._notify("PROCESS_COMMUNICATION", message, "")
         self._pass(data)
 
+    def unfinished(self) -> list[str]:
+        """Return what is held back, for another version of this; as text, byte for byte."""
+        held = self._capture.unfinished() if self._capture is not None else b""
+        return [held.decode("latin-1"), self._rest.decode("latin-1")]
+
+    def restore(self, unfinished: list[str]) -> None:
+        """Go on with what another version held back."""
+        held, rest = (text.encode("latin-1") for text in unfinished)
+        if self._capture is not None:
+            self._capture.feed(held)
+        self._rest = rest
+
     def ended(self) -> None:
         """Give away what was held back, as the process is gone."""
         if self._capture is not None:

@@ -59,8 +59,13 @@ class NotifySocket:
     The socket does not block; watch ``fileno()``.
     """
 
-    def __init__(self, path: str | None = None) -> None:
+    def __init__(self, path: str | None = None, *, descriptor: int = -1) -> None:
+        """With ``descriptor`` it is one that was made before this program was executed anew."""
         self._path = path
+        if descriptor >= 0 and path is not None:
+            self._socket = socket.socket(fileno=descriptor)
+            self.address = os.path.abspath(path)
+            return
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
         try:
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)

@@ -106,6 +106,10 @@ class Spawner:
         """The limit on open files that programs inherit: ours as it was at the start."""
         return self._files
 
+    def pass_on(self, files: tuple[int, int]) -> None:
+        """Let programs inherit this limit on open files instead of ours, which we have raised for ourselves before."""
+        self._files = files
+
     def spawn(self, command: Command) -> int:
         """Start a process in a session of its own; return its pid.
 
@@ -163,6 +167,10 @@ class Spawner:
     def own_children(self) -> set[int]:
         """Return the pids of children that are no programs."""
         return self.helpers | ({self._launcher.pid} if self._launcher.pid else set())
+
+    def end_launcher(self) -> None:
+        """End the launcher; one is started again when it is needed."""
+        self._launcher.close()
 
     def close(self) -> None:
         """End the launcher."""

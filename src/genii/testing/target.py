@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from genii.errors import GeniiError
+    from genii.supervise.handover import Origin
     from genii.supervise.model import Settings
 
 __all__ = ["MemoryTarget"]
@@ -41,6 +42,7 @@ class MemoryTarget:
         self.paused: set[str] = set()
         self.release = asyncio.Event()
         self.ended = asyncio.Event()
+        self.upgrades: list[Origin | None] = []
         self.logs: dict[tuple[str, str], str] = {}
         self.signals: list[tuple[str, int]] = []
         self.next_update: Difference | GeniiError = Difference()
@@ -208,6 +210,11 @@ class MemoryTarget:
         if not dry_run:
             self.emit("supervisor.updated")
         return self.next_update
+
+    async def upgrade(self, origin: Origin | None) -> str:
+        """Note who is to take over; nobody does."""
+        self.upgrades.append(origin)
+        return "1"
 
     async def shutdown(self) -> None:
         """Stop all and set ``ended``."""
