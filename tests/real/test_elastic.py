@@ -344,3 +344,48 @@ def test_programs_in_any_language_may_say_that_they_are_busy(site: Site) -> None
         assert time.monotonic() < end
         time.sleep(0.02)
     assert site.client.statuses(["x"])[0]["state"] == "RUNNING"
+
+
+def test_follows_the_queue_by_choice(plant: Plant) -> None:
+    scaling = 'scaling = { follow = "queue", spare = 1, grace = "100ms", cooldown = "50ms" }'
+    plant.up(f"processes = {{ min = 1, max = 6 }}\n{scaling}")
+    held = plant.hold(9)
+    pool = plant.until(lambda pool: pool["busy"] == 6 and pool["waiting"] > 0)
+    assert (pool["slots"], pool["waiting"]) == (6, 3)
+    plant.release(held)
+    plant.until(lambda pool: (pool["slots"], pool["waiting"]) == (1, 0))
+
+
+def test_follows_the_processor_by_choice(site: Site) -> None:
+    command = site.script(
+        "burn.py",
+        "import signal, time\n"
+        "burning = False\n"
+        "def toggle(*_):\n    global burning\n    burning = not burning\n"
+        "signal.signal(signal.SIGUSR1, toggle)\n"
+        "while True:\n    sum(range(20000)) if burning else time.sleep(0.05)\n",
+    )
+    # On a loaded machine it may get little of the processor: a little is enough here.
+    scaling = 'scaling = { follow = "cpu", cpu = 0.03, grace = "0s", cooldown = "0s" }'
+    site.write(f'[program.x]\ncommand = "{command}"\nprocesses = {{ min = 1, max = 2 }}\n{scaling}\n')
+    site.up()
+    site.act("signal", "x:0", signal="USR1")
+    site.state_of("x:1", "RUNNING")
+    assert site.status("x:0")["busy"]
+    site.act("signal", "x:0", signal="USR1")
+    end = time.monotonic() + PATIENCE
+    while len(site.client.statuses(["x"])) > 1:
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+def test_an_upgrade_keeps_the_slots_and_what_is_known_of_them(plant: Plant) -> None:
+    plant.up(f"processes = {{ min = 1, max = 4 }}\nwarm = true\n{SCALING}")
+    held = plant.hold(2)
+    plant.until(lambda pool: (pool["slots"], pool["busy"]) == (3, 2))
+    pids = {slot["pid"]: slot["busy"] for slot in plant.slots()}
+    assert plant.site.genii("upgrade").status == 0
+    assert {slot["pid"]: slot["busy"] for slot in plant.slots()} == pids
+    plant.release(held)
+    plant.until(lambda pool: (pool["slots"], pool["busy"]) == (1, 0))
+    assert plant.client.call("Held::echo", b"x") == b"x"
