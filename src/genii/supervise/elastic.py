@@ -39,13 +39,19 @@ _MOST = 10_000
 class Pool:
     """What is remembered of one program from one decision to the next."""
 
-    __slots__ = ("pace", "planned", "waiting")
+    __slots__ = ("idle", "pace", "planned", "spare", "total_is_least", "waiting")
 
     def __init__(self) -> None:
         self.pace = Pace()
         self.waiting = 0
         """Pieces of work that nobody has taken, as far as is known."""
         self.planned: asyncio.Handle | None = None
+        # What the last decision found, so that most messages need none:
+        self.idle = 0
+        """Members that could take work, brought up to date with each message."""
+        self.spare = 1
+        self.total_is_least = False
+        """Whether nobody can be let go."""
 
 
 class Elastic:
@@ -142,8 +148,23 @@ class Elastic:
                 int(left) if left.isascii() and left.isdigit() and len(left) < 16 else None,
                 told.paused,
             )
+        matters = self._matters(process, told)
         process.work = told
-        self.decide_soon(process.template.name)
+        if matters:
+            self.decide_soon(process.template.name)
+
+    def _matters(self, process: Process, told: Told) -> bool:
+        """Say whether what a process says may change the number of processes; with many of them it seldom does."""
+        pool, name = self.pool(process.template.name), process.template.name
+        if told.left == 0 or told.busy is None or process in self._leaving or process.state is not State.RUNNING:
+            return True
+        before = pool.idle
+        if bool(told.busy) == bool(process.work.busy):
+            return False
+        pool.idle += -1 if told.busy else 1
+        if told.busy:
+            return pool.idle < pool.spare
+        return before < 1 or not (pool.total_is_least or self._supervisor.services.deadlines.pending(("scale", name)))
 
     def changed(self, process: Process, before: Life) -> None:
         """Take note of a change of a process's state."""
@@ -202,6 +223,8 @@ class Elastic:
         if len(members) >= bounds.minimum and any(process.state is State.FATAL for process in resting):
             step = step._replace(start=0)  # what fails is not tried more often because there is much to do
         pool.pace = step.pace
+        pool.idle = sum(not member.busy for member in members) - len(step.retire)
+        pool.spare, pool.total_is_least = bounds.spare, len(members) <= bounds.minimum
         self._carry_out(name, step)
         saturated = all(member.busy for member in members)
         self.demand.watch(program, saturated=saturated, room=len(members) < bounds.maximum)
