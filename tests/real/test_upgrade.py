@@ -425,3 +425,17 @@ def test_events_are_counted_on(site: Site) -> None:
     assert [event["serial"] for event in events] == list(range(1, len(events) + 1))
     assert len(events) > before
     assert events[-1]["kind"] == "supervisor.upgraded"
+
+
+def test_a_record_of_another_format_starts_nothing_twice(site: Site) -> None:
+    site.write('[program.job]\ncommand = "sleep 1000"\nprocesses = 3\n')
+    site.up()
+    before = site.client.statuses()
+    site.kill_supervisor()
+    other_version(site, ("supervise/record.py", "FORMAT = 1", "FORMAT = 2"))
+    site.up()
+    assert [status["pid"] for status in site.client.statuses()] == [status["pid"] for status in before]
+    site.kill_supervisor()
+    this_version(site)
+    site.up()
+    assert [status["pid"] for status in site.client.statuses()] == [status["pid"] for status in before]

@@ -7,20 +7,14 @@ of JSON: ``{"version": …, "formats": […], "problem": …}``; without a probl
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING
 
 import msgspec
 
-__all__ = ["Verdict", "run"]
+if TYPE_CHECKING:
+    from genii.supervise.handover import Verdict
 
-
-class Verdict(msgspec.Struct, kw_only=True):
-    """What a version says of itself."""
-
-    version: str
-    formats: tuple[int, ...] = ()
-    """The formats of a state that it reads and writes."""
-    problem: str = ""
-    """Why it can't take over; empty: it can."""
+__all__ = ["run"]
 
 
 def run(words: str) -> int:
@@ -32,7 +26,7 @@ def run(words: str) -> int:
 
 
 def _judge(words: str) -> Verdict:
-    from genii.supervise.handover import FORMATS
+    from genii.supervise.handover import FORMATS, Verdict
     from genii.version import __version__
 
     verdict = Verdict(version=__version__, formats=FORMATS)

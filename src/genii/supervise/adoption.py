@@ -58,6 +58,9 @@ def take_over(supervisor: Supervisor, memory: Memory) -> None:
     output = supervisor.services.output
     count = take_over_streams(os.path.join(supervisor.settings.state_dir, "keeper.sock"), output.adopt)
     lost = [name for name, found in memory.processes.items() if found.intended and not found.pid]
+    if memory.foreign:
+        _log.warning("the record is of another version's format: searching the processes by their environment")
+        lost = [process.name for process in supervisor.slots]
     if lost:
         _search(supervisor, memory, lost)
         for name in lost:

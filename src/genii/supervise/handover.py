@@ -29,6 +29,7 @@ __all__ = [
     "Origin",
     "Slot",
     "Stream",
+    "Verdict",
     "agree",
     "decode",
     "encode",
@@ -156,6 +157,16 @@ class Handover(_Record, kw_only=True, omit_defaults=True):
         yield from (listener.descriptor for listener in self.sockets)
         for listening, connections in self.servers.values():
             yield from (*listening, *connections)
+
+
+class Verdict(_Record, kw_only=True, omit_defaults=True):
+    """What a version says of itself in a trial run."""
+
+    version: str
+    formats: tuple[int, ...] = ()
+    """Those that it reads and writes."""
+    problem: str = ""
+    """Why it can't take over; empty: it can."""
 
 
 class Envelope(_Record, kw_only=True, omit_defaults=True):

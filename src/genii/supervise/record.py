@@ -2,7 +2,7 @@
 
 One line is eight hexadecimal digits of CRC-32, a space, and a JSON array whose first item is a word::
 
-    ["boot", format, boot id, supervisor]      the first line; a file of another boot or format means nothing
+    ["boot", format, boot id, supervisor]      the first line; a file of another boot means nothing
     ["intent", process]                        is about to be started
     ["process", process, pid, start time, program digest, wall time, restarts]
     ["running", process]                       it counts as running (ready)
@@ -52,6 +52,8 @@ class Memory:
     scales: dict[str, tuple[int, int]] = field(default_factory=dict)
     runs: dict[str, float] = field(default_factory=dict)
     due: dict[str, float] = field(default_factory=dict)
+    foreign: bool = False
+    """Whether the record is of a format that is not known here: then it says nothing else."""
     damaged: int = 0
     """Lines that could not be read."""
 
@@ -63,7 +65,7 @@ def encode(*items: object) -> bytes:
 
 
 def read(data: bytes, boot: str) -> Memory:
-    """Return what a record says; nothing if it is of another boot than ``boot`` or of a format unknown here."""
+    """Return what a record says; nothing if it is of another boot than ``boot``."""
     memory = Memory()
     for line in data.splitlines():
         items = _decode(line)
@@ -71,8 +73,10 @@ def read(data: bytes, boot: str) -> Memory:
             memory.damaged += 1
         elif items[0] == "boot":
             memory = Memory(boot=str(items[2]), damaged=memory.damaged)
-            if items[1] != FORMAT or memory.boot != boot:
+            if memory.boot != boot:
                 return Memory()
+            if items[1] != FORMAT:
+                return Memory(foreign=True)
         elif memory.boot:
             _apply(memory, items)
     return memory
