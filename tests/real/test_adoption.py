@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
+import shutil
 import signal
 import socket
 import time
@@ -358,3 +360,33 @@ def test_a_start_that_fails_leaves_the_orphans_alone(site: Site) -> None:
     site.write(job)
     site.up()
     assert site.pid("job") == pid
+
+
+def test_removing_the_state_directory_lets_no_second_supervisor_start(site: Site) -> None:
+    site.write('[program.job]\ncommand = "sleep 1000"\n[program.other]\ncommand = "sleep 1000"\n')
+    site.up()
+    supervisor, pid = site.supervisor_pid(), site.pid("job")
+    shutil.rmtree(site.state_dir)
+    outcome = site.genii("up", "-d")
+    assert outcome.status == 0  # as always when one runs already
+    assert f"already running as process {supervisor}, whose state directory" in outcome.err
+    assert is_alive(pid)
+    # The next thing that is worth recording makes the record anew, so that nothing is lost with the supervisor.
+    kill(site_processes(site, b"other")[0])
+    end = time.monotonic() + PATIENCE
+    while not (site.state_dir / "record").exists() or len(site_processes(site, b"other")) != 1:
+        assert time.monotonic() < end
+    kill(supervisor)
+    site.up()
+    assert site.pid("job") == pid
+    assert len(site_processes(site, b"other")) == 1
+
+
+def site_processes(site: Site, name: bytes) -> list[int]:
+    """Return the pids of the processes of a program, by their mark."""
+    found = []
+    for pid in site.processes():
+        with contextlib.suppress(OSError), open(f"/proc/{pid}/environ", "rb") as file:
+            if b"GENII_PROCESS=" + name in file.read().split(b"\0"):
+                found.append(pid)
+    return found
