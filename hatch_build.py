@@ -14,7 +14,7 @@ from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
-MODULES = ("broker", "jobs", "ledger", "link", "reactor", "server", "tls")
+MODULES = ("broker", "jobs", "ledger", "link", "queues", "reactor", "server", "settings", "tls")
 
 
 class CompiledCore(BuildHookInterface):

@@ -16,6 +16,7 @@ END = "<!-- end of keys -->\n"
 SECTIONS = {
     "ProgramTable": "`[program.NAME]` and `[defaults]`",
     "ProcessesTable": "`processes`",
+    "ScalingTable": "`scaling`",
     "ReadyTable": "`ready`",
     "HealthTable": "`health`",
     "StopTable": "`stop`",
@@ -31,6 +32,10 @@ SECTIONS = {
     "HttpTable": "`[http]`",
     "TlsTable": "`[http] tls`",
     "JobsTable": "`[jobs]`",
+    "FleetTable": "`[fleet]`",
+    "SaltTable": "`[fleet] salt`",
+    "HostTable": "`[hosts]`",
+    "GroupTable": "`[groups.NAME]`",
 }
 TYPES = {"string": "text", "integer": "whole number", "number": "number", "boolean": "`true`, `false`", "array": "list"}
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:  # the names below, for type checkers; importing typing would 
     from genii.gearman.async_client import AsyncClient as AsyncClient
     from genii.gearman.client import Client as Client
     from genii.gearman.server import JobServer as JobServer
+    from genii.gearman.slots import SlotManager as SlotManager
     from genii.gearman.worker import Worker as Worker
     from genii.serve.prefork import prefork as prefork
     from genii.system.daemonize import daemonize as daemonize
@@ -34,6 +35,7 @@ _PUBLIC: dict[str, str] = {
     "JobServer": "genii.gearman.server",
     "PidFile": "genii.system.pidfile",
     "Signals": "genii.events.signals",
+    "SlotManager": "genii.gearman.slots",
     "Worker": "genii.gearman.worker",
     "__version__": "genii.version",
     "daemonize": "genii.system.daemonize",

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import signal
 
 __all__ = [
+    "format_count",
     "format_duration",
     "format_signal",
     "format_size",
@@ -78,6 +79,12 @@ def format_duration(seconds: float) -> str:
     if whole < 86400:
         return f"{whole // 3600}h{whole % 3600 // 60:02d}m"
     return f"{whole // 86400}d{whole % 86400 // 3600}h"
+
+
+def format_count(number: int, noun: str) -> str:
+    """Return ``1 process`` or ``2 processes``."""
+    plural = noun + ("es" if noun.endswith("s") else "s")
+    return f"{number} {noun if number == 1 else plural}"
 
 
 def parse_size(text: str | int) -> int:

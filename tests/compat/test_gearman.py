@@ -13,7 +13,8 @@ import pytest
 
 from genii.errors import JobFailed
 from genii.gearman.admin import Admin
-from genii.gearman.client import Client, Report
+from genii.gearman.calls import Report
+from genii.gearman.client import Client
 from genii.gearman.pool import read_servers
 from genii.gearman.worker import RunningJob, Worker
 

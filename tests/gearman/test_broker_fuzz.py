@@ -9,10 +9,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from genii.gearman.broker import Broker, Settings
+from genii.gearman.broker import Broker
 from genii.gearman.job import State
 from genii.gearman.jobs import Peer
 from genii.gearman.protocol import Kind, PacketReader, request
+from genii.gearman.settings import Settings
 
 if TYPE_CHECKING:
     from genii.gearman.ledger import Batch

@@ -14,7 +14,8 @@ import pytest
 from genii.errors import ConnectionLost, JobFailed, JobRefused, NotRunning, TimedOut, UsageError
 from genii.gearman.admin import Admin
 from genii.gearman.async_client import AsyncClient
-from genii.gearman.client import Client, Report
+from genii.gearman.calls import Report
+from genii.gearman.client import Client
 from genii.gearman.pool import read_servers
 from genii.gearman.worker import RunningJob, Worker
 from genii.testing.job_server import job_servers
@@ -265,6 +266,8 @@ def test_asyncio_client_and_worker_share_a_loop(serve: Callable[..., ServerThrea
                 await client.call("Slow::fail", b"x")
             handle = await client.submit("Slow::reverse", b"x", after=3600)
             assert (await client.status(handle)).known
+            handles = await client.submit_many("nobody", [b"1", b"2", b"3"], window=2)
+            assert [(await client.status(handle)).known for handle in handles] == [True] * 3
             assert await client.echo(b"hello") == b"hello"
             with pytest.raises(TimedOut):
                 await client.call("nobody", timeout=0.05)

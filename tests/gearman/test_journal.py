@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from genii.errors import NotAllowed
-from genii.gearman.broker import Broker, Settings
+from genii.gearman.broker import Broker
 from genii.gearman.jobs import Peer
 from genii.gearman.journal import SEGMENT_SIZE, Journal
 from genii.gearman.protocol import Kind, PacketReader, request
+from genii.gearman.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

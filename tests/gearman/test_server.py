@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Self
 
 import pytest
 
-from genii.gearman.broker import Settings
 from genii.gearman.journal import Journal
 from genii.gearman.protocol import Kind, PacketReader, request
+from genii.gearman.settings import Settings
 from genii.testing.job_server import job_servers
 from genii.testing.transcript import Conversation, SocketServer
 
@@ -198,7 +198,8 @@ def test_a_mistake_of_ours_ends_one_connection_and_is_logged(
     def wrong(*_: object) -> None:
         raise RuntimeError("a bug")
 
-    server.server.broker._handlers[Kind.ALL_YOURS] = wrong
+    handlers = server.server.broker._handlers
+    handlers |= {code: wrong for code in handlers if code & 0xFF == Kind.ALL_YOURS}
     with Wire(server.port) as victim, Wire(server.port) as other:
         victim.send(Kind.ALL_YOURS)
         assert victim.socket.recv(1) == b""

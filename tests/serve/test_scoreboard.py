@@ -46,8 +46,15 @@ def test_gives_out_places_until_there_are_none(board: Scoreboard) -> None:
     assert board.take(0) == 1
 
 
+def seat(board: Scoreboard, wake: int) -> Place:
+    """Give the next place to a worker that is this process."""
+    place = Place(board, wake)
+    place.occupy(board.take(0))
+    return place
+
+
 def test_a_new_worker_finds_nothing_of_the_one_before(board: Scoreboard, wake: int) -> None:
-    place = Place(board, board.take(0), wake)
+    place = seat(board, wake)
     place.begin(5)
     board.free(0)
     board.take(7 * SECOND)
@@ -56,7 +63,7 @@ def test_a_new_worker_finds_nothing_of_the_one_before(board: Scoreboard, wake: i
 
 
 def test_tells_what_each_worker_does(board: Scoreboard, wake: int) -> None:
-    place = Place(board, board.take(0), wake)
+    place = seat(board, wake)
     place.ready()
     place.begin(2 * SECOND)
     (row,) = board.rows(5 * SECOND)
@@ -69,7 +76,7 @@ def test_tells_what_each_worker_does(board: Scoreboard, wake: int) -> None:
 
 
 def test_wakes_the_manager_only_for_what_it_asked(board: Scoreboard, wake: int) -> None:
-    first, second = Place(board, board.take(0), wake), Place(board, board.take(0), wake)
+    first, second = seat(board, wake), seat(board, wake)
     first.ready()
     assert not told(wake)
     board.ask(TELL_READY | TELL_SATURATED)
@@ -91,7 +98,7 @@ def test_others_look_at_a_file(tmp_path: Path, wake: int) -> None:
     path = str(tmp_path / "board")
     written = Scoreboard.create(2, path)
     written.sign(os.getpid(), 12.5)
-    Place(written, written.take(0), wake).ready()
+    seat(written, wake).ready()
     read = Scoreboard.open(path)
     assert read.manager == (os.getpid(), 12.5)
     assert [row.state for row in read.rows(0)] == ["idle"]

@@ -227,7 +227,7 @@ def test_adopts_a_running_and_a_starting_process() -> None:
 def test_the_table_is_total() -> None:
     events = {event for _, event in TABLE}
     assert set(TABLE) == {(state, event) for state in State for event in events}
-    assert len(events) == 10
+    assert len(events) == 11
 
 
 def test_refuses_by_name_what_cannot_happen() -> None:

@@ -29,8 +29,10 @@ def print_json(value: object) -> None:
     print(json.dumps(value, indent=2 if sys.stdout.isatty() else None, ensure_ascii=False), flush=True)
 
 
-def carry_out(options: argparse.Namespace, action: str, names: Sequence[str], **query: Any) -> int:
-    """Ask the supervisor and tell what became of it."""
+def carry_out(
+    options: argparse.Namespace, action: str, names: Sequence[str], *, nothing: str = "", **query: Any
+) -> int:
+    """Ask the supervisor and tell what became of it; ``nothing`` is said where no process was concerned."""
     client = connect(options)
     with explain_unknown(client, names):
         results = client.act(action, names, **query)
@@ -38,6 +40,8 @@ def carry_out(options: argparse.Namespace, action: str, names: Sequence[str], **
         print_json({"results": results})
     else:
         _print_results(results)
+        if not results and nothing:
+            print(nothing)
     return exit_code(results)
 
 

@@ -61,6 +61,8 @@ def _state_dir(path: str) -> str:
             data = file.read()
     except FileNotFoundError:
         raise UsageError(f"there is no file {path}") from None
+    except OSError as error:
+        raise UsageError(f"{path} can't be read: {error.strerror}; -c takes the configuration itself") from None
     if b"state_dir" not in data:
         return default  # the usual case, and TOML need not be parsed
     import tomllib
@@ -81,10 +83,12 @@ def _state_dir(path: str) -> str:
 
 @contextmanager
 def explain_unknown(client: Client, names: Sequence[str]) -> Iterator[None]:
-    """Add ``did you mean …?`` to the error that says that a name is unknown."""
+    """Add ``did you mean …?`` to the error that says that a name is unknown, unless it does so itself."""
     try:
         yield
     except UnknownProgram as error:
+        if "did you mean" in str(error):
+            raise
         from genii.cli.parser import suggest
 
         statuses = client.statuses()

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from genii.cli.connect import connect, read_time
 from genii.cli.parser import add_timeout
 from genii.errors import NotRunning, TimedOut
-from genii.units import format_duration
+from genii.units import format_count, format_duration
 
 if TYPE_CHECKING:
     import argparse
@@ -41,13 +41,15 @@ def run(options: argparse.Namespace) -> int:
     except NotRunning as error:
         if left := _left_behind(client.address.path):
             raise NotRunning(
-                f"there is no supervisor, but {left} processes of one that was killed still run: "
-                "'genii up -d' adopts them, then 'genii down' stops them"
+                f"there is no supervisor, but {format_count(left, 'process')} of one that was killed still there: "
+                "'genii up -d' adopts what is left, then 'genii down' stops it"
             ) from None
         print(f"genii: already down: {error}", file=sys.stderr)
         return 0
+    done = f"genii: down, {format_count(supervisor['processes'], 'process')}"
     if not client.address.path:
         client.shutdown(patience)
+        print(done, file=sys.stderr)
         return 0
     # The descriptor is that of this very process: its number can't be reused behind our back.
     with suppress(ProcessLookupError):
@@ -62,6 +64,7 @@ def run(options: argparse.Namespace) -> int:
                 )
         finally:
             os.close(process)
+    print(done, file=sys.stderr)
     return 0
 
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from genii.gearman.admin import Admin
-    from genii.gearman.client import Report
+    from genii.gearman.calls import Report
 
 __all__ = ["configure", "run"]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,8 +12,8 @@ from genii.errors import GeniiError, UsageError
 if TYPE_CHECKING:
     import argparse
 
-    from genii.gearman.broker import Settings
-    from genii.gearman.serving import Serving
+    from genii.gearman.serving import Program, Serving
+    from genii.gearman.settings import Settings
 
 __all__ = ["configure", "run"]
 
@@ -94,10 +95,16 @@ def run(options: argparse.Namespace) -> int:
         from genii.system.pidfile import PidFile
 
         with PidFile(options.pid_file):
-            program.run()
+            program.run(lambda: _tell(program))
     else:
-        program.run()
+        program.run(lambda: _tell(program))
     return 0
+
+
+def _tell(program: Program) -> None:
+    """Say to whoever looks on that it serves, where the log doesn't."""
+    if program.serving.log_level > logging.INFO:
+        print(f"genii: job server at {program.addresses}; Ctrl-C ends it", file=sys.stderr, flush=True)
 
 
 def _serve_as_daemon(options: argparse.Namespace, program: object) -> None:
@@ -179,7 +186,7 @@ def _durable(queue_type: str) -> bool:
 def _settings(options: argparse.Namespace) -> Settings:
     import socket
 
-    from genii.gearman.broker import Settings
+    from genii.gearman.settings import Settings
     from genii.units import parse_size
     from genii.version import __version__
 

@@ -6,6 +6,8 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
+from genii.control.loader import start_reading
+
 if TYPE_CHECKING:
     from typing import NoReturn
 
@@ -14,7 +16,10 @@ __all__ = ["become", "detach", "origin"]
 
 def become(words: dict[str, object]) -> NoReturn:
     """Become a supervisor with these options (see ``genii.control.options``)."""
-    os.execve(sys.executable, _argv(words), _environment())  # noqa: S606 -- the same process, no shell
+    descriptor, pid = start_reading(str(words["config"]))
+    os.set_inheritable(descriptor, True)
+    environment = {**_environment(), "GENII_LOADER": f"{descriptor}:{pid}"}
+    os.execve(sys.executable, _argv(words), environment)  # noqa: S606 -- the same process, no shell
 
 
 def _argv(words: dict[str, object]) -> list[str]:
@@ -40,19 +45,10 @@ def detach(words: dict[str, object], *, quiet: bool = False) -> int:
     while (null := os.open(os.devnull, os.O_RDWR)) <= 2:
         continue  # started without stdin, stdout or stderr: the pipe must not take their numbers
     reading, writing = os.pipe()
-    words["report"] = 3
-    os.posix_spawn(
-        sys.executable,
-        _argv(words),
-        _environment(),
-        file_actions=[
-            (os.POSIX_SPAWN_DUP2, null, 0),
-            (os.POSIX_SPAWN_DUP2, null, 1),
-            (os.POSIX_SPAWN_DUP2, null, 2),
-            (os.POSIX_SPAWN_DUP2, writing, 3),  # last: 3 may be null
-        ],
-        setsid=True,
-    )
+    if sys.stdout is not None:
+        sys.stdout.flush()
+    if os.fork() == 0:
+        _become_detached(words, null, writing)
     os.close(writing)
     answer = b""
     while block := os.read(reading, 65536):
@@ -64,3 +60,16 @@ def detach(words: dict[str, object], *, quiet: bool = False) -> int:
     if status != "0" or not quiet:
         print(message, file=sys.stderr)
     return int(status)
+
+
+def _become_detached(words: dict[str, object], null: int, report: int) -> NoReturn:
+    """Become the supervisor of ``detach``: in a session of its own, with nothing but the pipe to tell by."""
+    try:
+        os.setsid()
+        for number in range(3):
+            os.dup2(null, number)
+        os.set_inheritable(report, True)
+        become({**words, "report": report})
+    except BaseException as error:
+        os.write(report, f"1 genii: can't start the supervisor: {error}".encode())
+        os._exit(1)

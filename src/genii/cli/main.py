@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["main"]
 
 _INTERRUPTED = 130
+_LINKS = ("supervisord", "supervisorctl", "echo_supervisord_conf", "pidproxy")
 
 
 class _Words(NamedTuple):
@@ -35,19 +36,38 @@ def main(arguments: list[str] | None = None) -> int:
         _open_closed_streams()
     words = sys.argv[1:] if arguments is None else arguments
     called = os.path.basename(sys.argv[0])
-    if arguments is None and called in ("supervisord", "supervisorctl"):  # a symbolic link in their place
+    if arguments is None and called in _LINKS:  # a symbolic link in their place
         words = [called, *words]
     try:
-        status = _run(words)
+        status = _carry_out(words)
         sys.stdout.flush()
+        sys.stderr.flush()
+    except BrokenPipeError:
+        _stop_writing()
+        status = 0
+    return status
+
+
+def _stop_writing() -> None:
+    """Write nothing more: whoever read has seen enough. Python would complain when it flushes at exit."""
+    null = os.open(os.devnull, os.O_WRONLY)
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except BrokenPipeError:
+            os.dup2(null, stream.fileno())
+
+
+def _carry_out(words: list[str]) -> int:
+    """Run the command line; tell its errors."""
+    try:
+        status = _run(words)
     except SystemExit as request:  # argparse has shown its help
         status = request.code if isinstance(request.code, int) else 0
     except GeniiError as error:
         status = _report(error)
     except BrokenPipeError:
-        # Whoever read has seen enough. Python would complain when it flushes at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        status = 0
+        raise
     except KeyboardInterrupt:
         print(file=sys.stderr)
         status = _INTERRUPTED

@@ -19,7 +19,9 @@ class _Formatter(argparse.RawDescriptionHelpFormatter):
     """Write headings in bold and keep the lines of the description as they are."""
 
     def __init__(self, prog: str) -> None:
-        super().__init__(prog, max_help_position=28, width=100)
+        from shutil import get_terminal_size
+
+        super().__init__(prog, max_help_position=28, width=min(100, get_terminal_size().columns - 2))
 
     def start_section(self, heading: str | None) -> None:
         super().start_section(Paint(sys.stdout)((heading or "").capitalize(), "bold"))

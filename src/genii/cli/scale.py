@@ -40,7 +40,8 @@ def run(options: argparse.Namespace) -> int:
         # A misspelt name must do nothing at all: the supervisor knows them, one request each does not.
         connect(options).statuses([name for name, _, _ in wanted])
     for name, minimum, maximum in wanted:
-        worst = carry_out(options, "scale", [name], minimum=minimum, maximum=maximum) or worst
+        worst = carry_out(options, "scale", [name], nothing=f"{name}: no process had to be started or stopped",
+                          minimum=minimum, maximum=maximum) or worst  # fmt: skip
     return worst
 
 

@@ -10,16 +10,16 @@ from genii.cli.action import add_json, print_json
 from genii.cli.connect import connect, explain_unknown
 from genii.cli.parser import add_names
 from genii.cli.remark import remark
-from genii.cli.terminal import STATE_COLOURS, Paint, format_table
+from genii.cli.terminal import STATE_COLOURS, Paint, format_table, table_width
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from genii.control.client import Client
-    from genii.control.rows import StatusRow
+    from genii.control.rows import PoolRow, StatusRow
 
-__all__ = ["configure", "exit_code", "run", "status_lines"]
+__all__ = ["configure", "exit_code", "pool_lines", "run", "status_lines"]
 
 _NOT_RUNNING = 3
 _CLEAR = "\x1b[H\x1b[J"
@@ -49,11 +49,14 @@ def run(options: argparse.Namespace) -> int:
             return _watch(client, options.names)
         if options.names and not options.table:
             return _show_details(client, options)
-        statuses = client.statuses(options.names)
+        overview = client.overview(options.names)
+    statuses = overview["processes"]
     if options.json:
-        print_json({"processes": statuses})
+        print_json(overview)
     else:
-        print("\n".join(status_lines(statuses, time.time(), Paint(sys.stdout))))
+        paint = Paint(sys.stdout)
+        lines = status_lines(statuses, time.time(), paint, table_width(sys.stdout))
+        print("\n".join([*lines, *pool_lines(overview["pools"], {row["program"] for row in statuses}, paint)]))
     return exit_code(statuses, named=bool(options.names))
 
 
@@ -62,7 +65,8 @@ def _show_details(client: Client, options: argparse.Namespace) -> int:
 
     found = [details for name in options.names for details in client.details(name)]
     if options.json:
-        print_json({"processes": found})
+        # The same keys as without names, and more.
+        print_json({"processes": [{**details["status"], **details} for details in found]})
     else:
         paint, now = Paint(sys.stdout), time.time()
         print("\n\n".join("\n".join(detail_lines(details, now, paint)) for details in found))
@@ -75,8 +79,10 @@ def _watch(client: Client, names: Sequence[str]) -> int:
     clear = _CLEAR if sys.stdout.isatty() else ""
     statuses: list[StatusRow] = []
     for _ in client.events(heartbeat=1.0):
-        statuses = client.statuses(names)
-        lines = status_lines(statuses, time.time(), paint)
+        overview = client.overview(names)
+        statuses = overview["processes"]
+        lines = status_lines(statuses, time.time(), paint, table_width(sys.stdout))
+        lines += pool_lines(overview["pools"], {row["program"] for row in statuses}, paint)
         print(clear + "\n".join(lines), end="\n" if clear else "\n\n", flush=True)
     print("the supervisor has ended", file=sys.stderr)
     return _NOT_RUNNING
@@ -88,12 +94,32 @@ def exit_code(statuses: Sequence[StatusRow], *, named: bool) -> int:
     return 0 if well and not any(status["state"] == "FATAL" for status in statuses) else _NOT_RUNNING
 
 
-def status_lines(statuses: Sequence[StatusRow], now: float, paint: Paint) -> list[str]:
-    """Return the table."""
+def status_lines(statuses: Sequence[StatusRow], now: float, paint: Paint, width: int = 0) -> list[str]:
+    """Return the table, cut at a width (0: as wide as it is)."""
     if not statuses:
         return ["no programs are declared"]
     head = tuple(paint(word, "bold") for word in ("NAME", "STATE", "PID", "UPTIME", "RESTARTS", ""))
-    return format_table([head, *(_row(status, now, paint) for status in statuses)])
+    return format_table([head, *(_row(status, now, paint) for status in statuses)], width)
+
+
+def pool_lines(pools: Sequence[PoolRow], programs: Collection[str], paint: Paint) -> list[str]:
+    """Return the table of the programs whose number of processes follows their load; empty: there are none."""
+    shown = [pool for pool in pools if pool["program"] in programs and pool["maximum"] > pool["minimum"]]
+    if not shown:
+        return []
+    head = tuple(paint(word, "bold") for word in ("POOL", "BOUNDS", "SLOTS", "BUSY", "WAITING", ""))
+    rows = [
+        (
+            pool["program"],
+            f"{pool['minimum']}..{pool['maximum']}",
+            str(pool["slots"]),
+            str(pool["busy"]),
+            str(pool["waiting"] or "-"),
+            "paused" if pool["paused"] else "",
+        )
+        for pool in shown
+    ]
+    return ["", *format_table([head, *rows])]
 
 
 def _row(status: StatusRow, now: float, paint: Paint) -> tuple[str, ...]:

@@ -11,10 +11,15 @@ from genii.errors import ConfigError, UsageError
 if TYPE_CHECKING:
     import argparse
 
-    from genii.config.ini.declaration import Control
+    from genii.config.ini.control import Control
     from genii.supervisord.ctl import Controller
 
 __all__ = ["configure", "run"]
+
+_OF_GROUPS = ("add", "remove", "update")
+"""Commands that take names of groups."""
+_OF_PROCESSES = ("clear", "fg", "pid", "restart", "signal", "start", "status", "stop", "tail")
+"""Commands that take names of processes."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -24,7 +29,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.description = "Steer a supervisord (or genii with a supervisord.conf), with the commands of supervisorctl."
     parser.epilog = "Without an action: a shell. 'help' lists the actions."
     parser.add_argument("-c", "--configuration", dest="config", metavar="FILE", help="the configuration")
-    parser.add_argument("-i", "--interactive", action="store_true", help="begin a shell after the action")
+    parser.add_argument("-i", "--interactive", action="store_true", help="begin a shell, if there is no action")
     parser.add_argument("-s", "--serverurl", metavar="URL", help="http://HOST:PORT or unix:///PATH")
     parser.add_argument("-u", "--username", metavar="NAME", help="user of the server")
     parser.add_argument("-p", "--password", metavar="PASSWORD", help="password of the server")
@@ -45,13 +50,14 @@ def run(options: argparse.Namespace) -> int:
         options.password or control.password,
         interactive=interactive,
     )
+    if control.plugins:
+        controller.plug_in(control.plugins)
     if options.action:
         try:
             controller.run(" ".join(options.action))
         except KeyboardInterrupt:
             return 1
-        if not interactive:
-            return controller.status
+        return controller.status
     _shell(controller, control, options.history_file or control.history_file)
     return 0
 
@@ -59,7 +65,7 @@ def run(options: argparse.Namespace) -> int:
 def _settings(options: argparse.Namespace) -> Control:
     """Read [supervisorctl] of the configuration; without any file the defaults hold."""
     from genii.cli.supervisord import find_ini
-    from genii.config.ini.control import load_control
+    from genii.config.ini.client import load_control
 
     path = getattr(options, "config", None)
     if path is None:
@@ -108,15 +114,12 @@ def _complete(controller: Controller, history: str) -> None:
     """Let the tabulator complete commands and names, and bring the history of earlier shells back."""
     import readline
 
-    from genii.supervisord.ctl import COMMANDS
-
     matches: list[str] = []
 
     def complete(text: str, state: int) -> str | None:
         if state == 0:
-            words = readline.get_line_buffer().split()
-            first = not words or (len(words) == 1 and bool(text))
-            known = list(COMMANDS) if first else _names(controller)
+            words = readline.get_line_buffer()[: readline.get_begidx()].split()
+            known = _known_words(controller, words)
             matches[:] = [f"{word} " for word in known if word.startswith(text)]
         return matches[state] if state < len(matches) else None
 
@@ -127,9 +130,31 @@ def _complete(controller: Controller, history: str) -> None:
         readline.read_history_file(history)
 
 
+def _known_words(controller: Controller, before: list[str]) -> list[str]:
+    """Return what may stand after the words before: commands, groups or processes."""
+    if not before or before == ["help"]:
+        return controller.commands
+    if before[0] in _OF_GROUPS:
+        return _groups(controller)
+    if before[0] == "signal" and len(before) == 1:
+        return ["HUP", "INT", "KILL", "QUIT", "TERM", "USR1", "USR2"]
+    return _names(controller) if before[0] in _OF_PROCESSES else []
+
+
+def _groups(controller: Controller) -> list[str]:
+    """Return the names of groups, also of those that are not active; none if the server does not answer."""
+    from genii.errors import GeniiError
+
+    try:
+        infos = [*controller.ask("getAllProcessInfo"), *controller.ask("getAllConfigInfo")]
+    except (OSError, GeniiError):
+        return []
+    return sorted({info["group"] for info in infos})
+
+
 def _names(controller: Controller) -> list[str]:
     """Return the names of processes and groups; none if the server does not answer."""
-    from genii.config.ini.declaration import namespec
+    from genii.config.ini.names import namespec
     from genii.errors import GeniiError
 
     try:

@@ -75,7 +75,7 @@ def run(options: argparse.Namespace) -> int:
         print(PACKAGE_VERSION)
         return 0
     from genii.config.ini.declaration import decode
-    from genii.config.ini.load import OVERRIDES
+    from genii.config.ini.machine import OVERRIDES
     from genii.config.load import examine
     from genii.errors import ConfigError
 
@@ -130,6 +130,13 @@ def _change_user(user: str) -> None:
     os.setgroups(identity.groups)
     os.setgid(identity.gid)
     os.setuid(identity.uid)
+    # We are about to be executed again, and what is loaded late is read as that user too.
+    for path in (sys.executable, os.__file__, __file__):
+        if not os.access(path, os.R_OK):
+            raise UsageError(
+                f"user = {user}: that user may not read {path}, which the supervisor needs; install Python and genii "
+                "where all can read them, or remove user"
+            )
 
 
 def _start(path: str, daemon: Daemon) -> int:

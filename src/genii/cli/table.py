@@ -11,14 +11,14 @@ __all__ = ["COMMANDS", "GROUPS", "Command"]
 
 
 class Command(NamedTuple):
-    """One command; ``module`` is within ``genii.cli``."""
+    """One command; ``module`` is within ``genii.cli``; without a group it is not in the list of ``genii --help``."""
 
     group: str
     help: str
     module: str
 
 
-GROUPS = ("Run", "Look", "Steer", "Tools")
+GROUPS = ("Run", "Look", "Steer", "Hosts", "Tools")
 
 COMMANDS: dict[str, Command] = {
     "up": Command("Run", "run what is declared, in the foreground or (-d) as a daemon", "up"),
@@ -32,8 +32,12 @@ COMMANDS: dict[str, Command] = {
     "reload": Command("Steer", "have programs read their own configuration again", "reload"),
     "signal": Command("Steer", "send a signal to programs", "signal"),
     "scale": Command("Steer", "change how many processes a program has", "scale"),
+    "pause": Command("Steer", "have workers take no more jobs after their current one", "pause"),
+    "resume": Command("Steer", "have paused workers take jobs again", "resume"),
+    "drain": Command("Steer", "stop workers when each has done its job, however long that takes", "drain"),
     "update": Command("Steer", "read the configuration again and apply what changed", "update"),
     "upgrade": Command("Steer", "replace the running supervisor by this version of genii; programs run on", "upgrade"),
+    "run": Command("Hosts", "run a command on many hosts over SSH", "run"),
     "init": Command("Tools", "write a commented genii.toml for this folder", "init"),
     "check": Command("Tools", "check a configuration: file:line:col: what is wrong", "check"),
     "export": Command("Tools", "print a JSON Schema, a completion script, a supervisord.conf as TOML", "export"),
@@ -43,4 +47,6 @@ COMMANDS: dict[str, Command] = {
     "work": Command("Tools", "do the jobs of a worker class: module:Class", "work"),
     "supervisord": Command("Tools", "run a supervisord.conf, with the command line of supervisord", "supervisord"),
     "supervisorctl": Command("Tools", "steer a supervisord, with the commands of supervisorctl", "supervisorctl"),
+    "echo_supervisord_conf": Command("", "print a supervisord.conf to begin with", "echo_supervisord_conf"),
+    "pidproxy": Command("", "run a command, hand signals on to the process that a pid file names", "pidproxy"),
 }

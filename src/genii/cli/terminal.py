@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import TextIO
 
-__all__ = ["STATE_COLOURS", "Paint", "format_table", "printable"]
+__all__ = ["STATE_COLOURS", "Paint", "format_table", "printable", "table_width"]
 
 _CODES = {"red": "31", "green": "32", "yellow": "33", "blue": "34", "magenta": "35", "cyan": "36", "bold": "1",
           "dim": "2"}  # fmt: skip
@@ -41,14 +41,40 @@ class Paint:
         return f"\x1b[{_CODES[colour]}m{text}\x1b[0m" if self.on and colour and text else text
 
 
-def format_table(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Align the cells of rows, the last column as it is; colours take no room."""
+def table_width(stream: TextIO) -> int:
+    """Return how wide a table may be: COLUMNS, or the terminal; 0: as wide as it is, for what reads along."""
+    if not stream.isatty() and not os.environ.get("COLUMNS"):
+        return 0
+    from shutil import get_terminal_size
+
+    return get_terminal_size().columns
+
+
+def format_table(rows: Sequence[Sequence[str]], width: int = 0) -> list[str]:
+    """Align the cells of rows, the last column as it is, and cut them at a width; colours take no room."""
     widths = [max(_width(row[column]) for row in rows) for column in range(len(rows[0]))] if rows else []
     lines = []
     for row in rows:
         cells = [cell + " " * (width - _width(cell)) for cell, width in zip(row, widths, strict=True)]
-        lines.append("  ".join(cells).rstrip())
+        line = "  ".join(cells).rstrip()
+        lines.append(_cut(line, width) if width and _width(line) > width else line)
     return lines
+
+
+def _cut(line: str, width: int) -> str:
+    """Return what fits into a width, colours unbroken."""
+    kept, room = [], max(1, width - 1)
+    for piece in re.split(f"({_ESCAPES})", line):
+        if piece.startswith("\x1b"):
+            kept.append(piece)
+        else:
+            kept.append(piece[:room])
+            room -= len(kept[-1])
+            if len(kept[-1]) < len(piece):
+                kept.append("…")
+                room = 0
+                break
+    return "".join(kept) + ("\x1b[0m" if "\x1b" in line else "")
 
 
 def _width(cell: str) -> int:

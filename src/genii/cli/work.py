@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
+import argparse
 import logging
 import os
 import sys
 from typing import TYPE_CHECKING
 
-from genii.errors import UsageError
+from genii.errors import NotRunning, UsageError
 from genii.system.notify import notify
 
 if TYPE_CHECKING:
-    import argparse
-
     from genii.gearman.worker import Worker
 
-__all__ = ["configure", "run"]
+__all__ = ["configure", "find_worker", "run"]
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -28,26 +27,74 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add("-I", "--lib", action="append", default=[], metavar="FOLDER", help="look for modules here first (repeated)")
     add("--prefix", help="what stands before the names of methods instead of the name of the class")
     add("--separator", help="what stands between them (default: ::)")
-    add("--max-jobs", type=int, default=0, metavar="N", help="end after so many jobs; 0: never")
+    add("--jobs", "--max-jobs", dest="max_jobs", type=int, default=0, metavar="N",
+        help="end (with --min or --max: be replaced) after so many jobs; 0: never")  # fmt: skip
+    add("--min", type=int, metavar="N", help="run at least so many of them, as processes of their own (default: 1)")
+    add("--max", type=int, metavar="N", help="run more of them while all are busy, at most so many (default: --min)")
+    add("--http", metavar="ADDRESS", help="with --min or --max: serve a status page there, as host:port")
     add("--codec", default=None, metavar="NAME", help="bytes, text, json or msgpack (default: the class's)")
     add("--id", default="", metavar="TEXT", help="how the server's list of workers calls it")
+    add("--warm", action="store_true", help="with --min or --max: fork them from a process that has the class loaded")
+    add("--nursery", action="store_true", help=argparse.SUPPRESS)
     add("--list", action="store_true", help="print the names of the jobs that it offers, and end")
 
 
 def run(options: argparse.Namespace) -> int:
     """Work until it is stopped; return 0."""
-    worker = _load(options)
+    if options.max_jobs < 0:
+        raise UsageError("--jobs is 0 or more")
+    if options.min is not None or options.max is not None or options.http:
+        from genii.cli.work_slots import run_slots
+
+        return run_slots(options)
+    found = find_worker(options)
+    if options.nursery:
+        _load_ahead(found)
+        _serve_nursery()
+    worker = _make(found, options)
     if options.list:
         print("\n".join(worker.functions))
         return 0
     logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s")
+    _tie_to_manager()
+    worker.check()  # a class without jobs must not count as started
+    if os.environ.get("GENII_PAUSED") == "1":
+        worker.pause()
     notify("READY=1")
     worker.run()
     return 0
 
 
-def _load(options: argparse.Namespace) -> Worker:
-    """Import the class and make a worker of it; a user's mistake is told without our part of the traceback."""
+def _tie_to_manager() -> None:
+    """Have the kernel kill us when the slot manager that started us is gone, however it ended (prctl(2))."""
+    manager = os.environ.get("GENII_LIFELINE", "")
+    if not manager.isdigit():
+        return
+    import ctypes
+    import signal
+
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+    if os.getppid() != int(manager):
+        raise NotRunning(f"the slot manager (pid {manager}) has ended")
+
+
+def _serve_nursery() -> None:
+    """Become the process whose children start warm; returns in each of them."""
+    from genii.system.nursery import serve
+
+    serve()
+
+
+def _load_ahead(found: type[Worker]) -> None:
+    """Import what a worker of this class imports when it runs."""
+    from inspect import iscoroutinefunction
+
+    if any(iscoroutinefunction(getattr(found, name, None)) for name in dir(found) if not name.startswith("_")):
+        import genii.gearman.async_worker  # noqa: F401 -- for its side effect
+
+
+def find_worker(options: argparse.Namespace) -> type[Worker]:
+    """Import the class; a user's mistake is told without our part of the traceback."""
     from importlib import import_module
 
     from genii.gearman.worker import Worker
@@ -55,8 +102,6 @@ def _load(options: argparse.Namespace) -> Worker:
     module_name, colon, class_name = options.worker.partition(":")
     if not colon or not module_name or not class_name:
         raise UsageError(f"{options.worker!r}: write module:Class, such as shop.workers:Thumbs")
-    if options.max_jobs < 0:
-        raise UsageError("--max-jobs is 0 or more")
     sys.path[:0] = [*options.lib, os.getcwd()]
     try:
         module = import_module(module_name)
@@ -67,6 +112,11 @@ def _load(options: argparse.Namespace) -> Worker:
     found = getattr(module, class_name, None)
     if not (isinstance(found, type) and issubclass(found, Worker)):
         raise UsageError(f"{options.worker}: {class_name} is not a class that inherits from genii.Worker")
+    return found
+
+
+def _make(found: type[Worker], options: argparse.Namespace) -> Worker:
+    """Make a worker of the class."""
     chosen: dict[str, object] = {"prefix": options.prefix, "separator": options.separator, "codec": options.codec}
     given = {name: value for name, value in chosen.items() if value is not None}
     try:

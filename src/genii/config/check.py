@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from genii.config.source import did_you_mean
+from genii.supervise.template import for_process
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -27,6 +28,7 @@ def check_programs(programs: Mapping[str, Program], scopes: Mapping[str, Scope],
     _check_dependencies(programs, scopes)
     _check_process_names(programs, scopes)
     _check_sockets(programs, scopes, listen)
+    _check_logs(programs, scopes)
 
 
 def _check_dependencies(programs: Mapping[str, Program], scopes: Mapping[str, Scope]) -> None:
@@ -78,6 +80,26 @@ def _check_process_names(programs: Mapping[str, Program], scopes: Mapping[str, S
                 message = f"the name {process!r} belongs to the program {owner!r} too; choose another"
                 scopes[name].error(key, message, key=True)
                 break
+
+
+def _check_logs(programs: Mapping[str, Program], scopes: Mapping[str, Scope]) -> None:
+    """Warn of files that several processes log to: each rotates it by its own count."""
+    owners: dict[str, str] = {}
+    for name, program in programs.items():
+        for number, process in enumerate(program.process_names(min(program.processes_max, 2))):
+            paths = _log_paths(for_process(program, number, process))
+            shared = next((path for path in paths if owners.get(path, process) != process), "")
+            if shared:
+                message = f"{shared} is the log of {owners[shared]!r} too; give each its own, or rotation loses lines"
+                scopes[name].warn(("logs",), message)
+                break
+            owners.update(dict.fromkeys(paths, process))
+
+
+def _log_paths(program: Program) -> set[str]:
+    """Return the files that a process logs to; devices may be shared."""
+    found = (log.path for log in (program.logs.stdout, program.logs.stderr) if log is not None)
+    return {path for path in found if path and path != "-" and not path.startswith("/dev/")}
 
 
 def _check_sockets(programs: Mapping[str, Program], scopes: Mapping[str, Scope], listen: str) -> None:

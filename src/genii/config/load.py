@@ -20,9 +20,10 @@ from genii.errors import ConfigError, Problem
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from genii.config.fleet import FleetSettings
     from genii.supervise.model import Settings
 
-__all__ = ["FILE_NAME", "Examination", "examine", "find", "load"]
+__all__ = ["FILE_NAME", "Examination", "examine", "find", "load", "load_fleet"]
 
 _MOST_FILES = 1000
 
@@ -76,6 +77,21 @@ def examine(path: str, environ: Mapping[str, str] | None = None) -> Examination:
     files = (path, *(source.path for source in included), *machine.files)
 
     return Examination(path, msgspec.structs.replace(settings, files=files), faults, scopes)
+
+
+def load_fleet(path: str, environ: Mapping[str, str] | None = None) -> FleetSettings:
+    """Read only what a configuration says of remote hosts.
+
+    Raises ConfigError with everything that is wrong there.
+    """
+    from genii.config.fleet import FleetSettings, read_fleet
+
+    faults = Faults()
+    source = None if is_ini(path) else _read(os.path.abspath(path), faults)
+    found = read_fleet(source, dict(os.environ) if environ is None else environ, faults) if source else FleetSettings()
+    if faults.problems:
+        raise ConfigError(faults.all_problems())
+    return found
 
 
 def _read(path: str, faults: Faults) -> Source | None:

@@ -40,6 +40,7 @@ from genii.supervise.model import (
     Ready,
     Recycle,
     Restart,
+    Scaling,
     Schedule,
     SocketSpec,
     Stop,
@@ -62,7 +63,7 @@ _PER_PROCESS_KEYS = frozenset(
     {"command", "check", "environment", "directory", "logs", "ready", "health", "process_name"}
 )
 _COMMANDS: tuple[Path, ...] = (("command",), ("check",), ("ready", "command"), ("health", "command"))
-_MERGED = frozenset({"environment", "limits", "stop", "logs", "backoff", "recycle"})
+_MERGED = frozenset({"environment", "limits", "stop", "logs", "backoff", "recycle", "scaling"})
 """Tables that are laid over those of the defaults key by key; everything else replaces."""
 _SECRET = re.compile(r"PASSW|PASSPHRASE|SECRET|TOKEN|CREDENTIAL|(?:^|_)(?:API|PRIVATE|ACCESS)?_?KEY(?:$|_)|(?:^|_)PWD$")
 _VARIABLE = re.compile(r"[^=\0\s][^=\0]*")
@@ -229,7 +230,7 @@ class _Reader:
         plain = self.given(
             description=table.description, autostart=table.autostart, priority=table.priority, retries=table.retries,
             orphans=table.orphans, user=table.user, group=table.group, clear_environment=table.clear_environment,
-            nice=table.nice, oom_score=table.oom_score,
+            nice=table.nice, oom_score=table.oom_score, warm=table.warm,
         )  # fmt: skip
         if table.groups is not UNSET:
             plain["groups"] = share(tuple(table.groups))
@@ -243,6 +244,7 @@ class _Reader:
             depends_on=share(self.depends_on()),
             processes=minimum,
             processes_max=maximum,
+            scaling=share(self.scaling(maximum)),
             process_name=self.process_name(maximum),
             startsecs=self.startsecs(),
             ready=self.ready(),
@@ -320,6 +322,26 @@ class _Reader:
         if high > _MOST_PROCESSES:
             self.scope.error(("processes",), f"{high} is more than the {_MOST_PROCESSES} that a program may have")
         return low, high
+
+    def scaling(self, maximum: int) -> Scaling:
+        """Return how the number moves between its bounds."""
+        table, standard = self.table.scaling, Scaling()
+        if self.table.warm is True and self.table.worker is UNSET:
+            self.scope.error(("warm",), "is for workers; a command can't be started this way", key=True)
+        if table is UNSET:
+            return standard
+        queue = table.follow == "queue"
+        if queue and self.table.worker is UNSET:
+            self.scope.error(("scaling", "follow"), "only a worker has a queue; use 'busy' or 'cpu'")
+        rules = self.given(follow=table.follow, spare=table.spare, cpu=table.cpu)
+        return Scaling(
+            burst=(maximum if queue else 1) if table.burst is UNSET else table.burst,
+            interval=self.duration(("scaling", "interval"), table.interval, standard.interval),
+            grace=self.duration(("scaling", "grace"), table.grace, standard.grace),
+            cooldown=self.duration(("scaling", "cooldown"), table.cooldown, standard.cooldown),
+            servers=tuple(map(self.context.share, self.context.servers)) if queue else (),
+            **rules,
+        )
 
     def process_name(self, maximum: int) -> str:
         """Return the template of its processes' names."""

@@ -45,6 +45,10 @@ def resolve(
     own = read_supervisor(main, environ, system, faults)
     http = read_http(main, environ, outside, faults)
     servers = read_jobs(main, environ, python, own["state_dir"], faults)
+    if any(key in main.data for key in ("fleet", "hosts", "groups")):
+        from genii.config.fleet import read_fleet
+
+        read_fleet(main, environ, faults)
     context = Context(
         servers=servers.addresses,
         job_program=jobs.PROGRAM if servers.embedded else "",

@@ -14,7 +14,10 @@ __all__ = [
     "ROOT_TABLES",
     "BackoffTable",
     "File",
+    "FleetTable",
+    "GroupTable",
     "HealthTable",
+    "HostTable",
     "HttpTable",
     "LimitTable",
     "LogTable",
@@ -23,6 +26,8 @@ __all__ = [
     "ProgramTable",
     "ReadyTable",
     "RecycleTable",
+    "SaltTable",
+    "ScalingTable",
     "ScheduleTable",
     "SocketTable",
     "StopTable",
@@ -129,6 +134,27 @@ class ProcessesTable(Table, kw_only=True, forbid_unknown_fields=True, gc=False):
 
     min: Annotated[Count | UnsetType, _key("How many run always.", 1)] = UNSET
     max: Annotated[Count, _key("How many run at most.", example=5)]
+
+
+class ScalingTable(Table, kw_only=True, forbid_unknown_fields=True, gc=False):
+    """How an elastic number of processes follows the load."""
+
+    follow: Annotated[
+        Literal["busy", "queue", "cpu"] | UnsetType,
+        _key("What makes more: all are busy; also what waits in the job servers (workers); all use the processor.",
+             default="busy"),
+    ] = UNSET  # fmt: skip
+    spare: Annotated[Count | UnsetType, _key("How many idle ones are kept while others are busy.", 1)] = UNSET
+    burst: Annotated[
+        Count | UnsetType, _key("How many may be started at once.", otherwise="1; the maximum where it follows a queue")
+    ] = UNSET
+    interval: Annotated[Duration | UnsetType, _key("Between two starts beyond the minimum.", 0)] = UNSET
+    grace: Annotated[Duration | UnsetType, _key("How long one must have been idle before it is let go.", "10s")] = UNSET
+    cooldown: Annotated[Duration | UnsetType, _key("Between a start or an end and the next end.", "1s")] = UNSET
+    cpu: Annotated[
+        Annotated[float, Meta(gt=0, le=1000)] | UnsetType,
+        _key('The part of a processor above which a process counts as busy, for `follow = "cpu"`.', 0.8),
+    ] = UNSET
 
 
 class ScheduleTable(Table, kw_only=True, forbid_unknown_fields=True, gc=False):
@@ -253,6 +279,14 @@ class ProgramTable(Table, kw_only=True, forbid_unknown_fields=True, gc=False):
     processes: Annotated[
         Count | Annotated[str, _text(r"^\s*\d+\s*$")] | ProcessesTable | UnsetType,
         _key("How many run: a number, or `{ min, max }` for an elastic number.", 1, 4),
+    ] = UNSET
+    scaling: Annotated[
+        ScalingTable | UnsetType,
+        _key("How an elastic number follows the load.", example={"follow": "queue", "grace": "30s"}),
+    ] = UNSET
+    warm: Annotated[
+        bool | UnsetType,
+        _key("Fork workers from a process that has the class loaded: they start several times faster.", default=False),
     ] = UNSET
     process_name: Annotated[
         str | UnsetType,
@@ -411,6 +445,71 @@ class JobsTable(Table, kw_only=True, forbid_unknown_fields=True, gc=False):
     http: Annotated[str | UnsetType, _key("Serve its status page and metrics there.", example="127.0.0.1:4731")] = UNSET
 
 
+Port = Annotated[int, Meta(ge=1, le=65535)]
+
+
+class SaltTable(Table, kw_only=True, forbid_unknown_fields=True, gc=False):
+    """How Salt is asked, where it is the transport."""
+
+    command: Annotated[str | UnsetType, _key("The program that runs commands through Salt.", "salt")] = UNSET
+    config_dir: Annotated[str | UnsetType, _key("Its configuration directory.", otherwise="Salt's own")] = UNSET
+
+
+class FleetTable(Table, kw_only=True, forbid_unknown_fields=True, gc=False):
+    """How remote hosts are reached."""
+
+    transport: Annotated[
+        Literal["asyncssh", "openssh", "salt", "local"] | UnsetType,
+        _key("What carries commands: a library, the system's `ssh`, Salt, or this machine itself.", "asyncssh"),
+    ] = UNSET
+    ssh_config: Annotated[
+        str | UnsetType, _key("The SSH configuration that is honoured.", otherwise="~/.ssh/config")
+    ] = UNSET
+    known_hosts: Annotated[
+        Literal["strict", "accept-new"] | UnsetType,
+        _key("What happens with a host whose key is not known: refuse it, or write its key down.", "strict"),
+    ] = UNSET
+    limit: Annotated[Count | UnsetType, _key("How many hosts are worked on at once.", 50)] = UNSET
+    jump_limit: Annotated[
+        Count | UnsetType, _key("How many connections at once are opened through one jump host.", 20)
+    ] = UNSET
+    connect_timeout: Annotated[Duration | UnsetType, _key("How long a host may take to let us in.", "10s")] = UNSET
+    timeout: Annotated[
+        Duration | UnsetType, _key("How long a command may take before it is killed.", otherwise="no limit")
+    ] = UNSET
+    retries: Annotated[
+        Natural | UnsetType, _key("How often a connection that was dropped while it was opened is tried again.", 3)
+    ] = UNSET
+    inventory: Annotated[
+        Words | UnsetType,
+        _key("Inventories of others: lists of hosts, Ansible inventories, Salt rosters.", example=["hosts.ini"]),
+    ] = UNSET
+    salt: Annotated[SaltTable | UnsetType, _key("How Salt is asked.")] = UNSET
+
+
+class HostTable(Table, kw_only=True, forbid_unknown_fields=True, gc=False):
+    """One remote host, or a range of them; what is left out is for the SSH configuration to say."""
+
+    address: Annotated[str | UnsetType, _key("Where to connect to.", otherwise="its name")] = UNSET
+    user: Annotated[str | UnsetType, _key("The user to become there.", example="admin")] = UNSET
+    port: Annotated[Port | UnsetType, _key("The port of its SSH server.", 22)] = UNSET
+    identity: Annotated[str | UnsetType, _key("The file of a private key.", example="~/.ssh/id_ed25519")] = UNSET
+    jump: Annotated[str | UnsetType, _key("The jump hosts on the way, as ProxyJump.", example="gate.example")] = UNSET
+    tags: Annotated[list[str] | UnsetType, _key("Groups that it belongs to as well.", example=["db"])] = UNSET
+    variables: Annotated[dict[str, Any] | UnsetType, _key("Values for tasks and templates.")] = UNSET
+
+
+class GroupTable(Table, kw_only=True, forbid_unknown_fields=True, gc=False):
+    """A group of hosts that share more than their name."""
+
+    hosts: Annotated[Words, _key("Its hosts, `@groups`, and `!` what is not.", example=["web[01-20].example"])]
+    user: Annotated[str | UnsetType, _key("The user to become there.", example="admin")] = UNSET
+    port: Annotated[Port | UnsetType, _key("The port of their SSH servers.", 22)] = UNSET
+    identity: Annotated[str | UnsetType, _key("The file of a private key.", example="~/.ssh/id_ed25519")] = UNSET
+    jump: Annotated[str | UnsetType, _key("The jump hosts on the way, as ProxyJump.", example="gate.example")] = UNSET
+    variables: Annotated[dict[str, Any] | UnsetType, _key("Values for tasks and templates.")] = UNSET
+
+
 _PROGRAM_NAMES = {"propertyNames": {"pattern": "^(?!all$)[A-Za-z0-9_][A-Za-z0-9_.@+-]*$"}}
 
 
@@ -427,7 +526,13 @@ class File(Table, kw_only=True, forbid_unknown_fields=True, gc=False):
         Meta(description="The programs, by name.", extra_json_schema=_PROGRAM_NAMES),
     ] = UNSET
     jobs: Annotated[JobsTable | UnsetType, _key("Where the workers get their jobs.")] = UNSET
-    fleet: Annotated[dict[str, Any] | UnsetType, _key("How remote hosts are reached.")] = UNSET
-    hosts: Annotated[dict[str, Any] | UnsetType, _key("Remote hosts, by name.")] = UNSET
-    groups: Annotated[dict[str, Any] | UnsetType, _key("Groups of hosts, by name.")] = UNSET
+    fleet: Annotated[FleetTable | UnsetType, _key("How remote hosts are reached.")] = UNSET
+    hosts: Annotated[
+        dict[str, HostTable] | UnsetType,
+        _key("Remote hosts, by name: only what the SSH configuration does not say already."),
+    ] = UNSET
+    groups: Annotated[
+        dict[str, str | list[str] | GroupTable] | UnsetType,
+        _key("Groups of hosts, by name.", example={"web": ["web[01-20].example", "!web07.example"]}),
+    ] = UNSET
     deploy: Annotated[dict[str, Any] | UnsetType, _key("Releases, by name.")] = UNSET

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
+from genii.config.habits import HABITS
 from genii.config.source import did_you_mean, quote
 
 if TYPE_CHECKING:
@@ -93,12 +94,18 @@ def _faults(value: Any, kind: inspect.Type, path: Path) -> Iterator[Fault]:
         if _takes(candidate, value):
             yield from _inside(value, candidate, path)
             return
-    kinds = dict.fromkeys(_KINDS.get(type(member).__name__, "") for member in _members(kind))
+    kinds = dict.fromkeys(text for member in _members(kind) for text in _expected(member))
     if "a number" in kinds:
         kinds.pop("a whole number", None)
     *others, last = filter(None, kinds)
     expected = f"{', '.join(others)} or {last}" if others else last
     yield path, f"expected {expected}, not {_shown(value)}", False
+
+
+def _expected(kind: Any) -> tuple[str, ...]:
+    if type(kind).__name__ == "LiteralType":
+        return tuple(f'"{choice}"' for choice in kind.values)
+    return (_KINDS.get(type(kind).__name__, ""),)
 
 
 def _shown(value: object) -> str:
@@ -157,11 +164,15 @@ def _table_faults(table: Mapping[str, Any], kind: Any, path: Path) -> Iterator[F
         if key in fields:
             yield from _faults(value, fields[key].type, (*path, key))
         else:
-            hint = did_you_mean(key, fields) or f"; remove it (known here: {_listed(fields)})"
+            hint = _habit(key) or did_you_mean(key, fields) or f"; remove it (known here: {_listed(fields)})"
             yield (*path, key), f"unknown key{hint}", True
     for key, field in fields.items():
         if field.required and key not in table:
             yield path, f"the key {key!r} is missing; add it", False
+
+
+def _habit(key: str) -> str:
+    return f"; {HABITS[key]}" if key in HABITS else ""
 
 
 def _listed(names: Mapping[str, Any]) -> str:

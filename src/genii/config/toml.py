@@ -6,6 +6,8 @@ import re
 import tomllib
 from typing import Any
 
+from genii.config.habits import misplaced_section
+
 __all__ = ["LARGEST", "NotToml", "line_column", "parse"]
 
 LARGEST = 2 << 20
@@ -89,6 +91,10 @@ def _deep_place(text: str) -> int:
 
 def _explained(text: str, error: str) -> tuple[int, int, str]:
     place = re.search(_PLACE, error)
+    if place is not None and place[1]:
+        line_text = text.split("\n", int(place[1]))[int(place[1]) - 1]
+        if section := misplaced_section(line_text):
+            return int(place[1]), 1, section
     if place is None:
         line, column = 1, 1
     elif place[1]:

@@ -70,6 +70,9 @@ class Api:
             ("POST", "/api/v1/reload", self.reload),
             ("POST", "/api/v1/signal", self.signal),
             ("POST", "/api/v1/scale", self.scale),
+            ("POST", "/api/v1/pause", self.pause),
+            ("POST", "/api/v1/resume", self.resume),
+            ("POST", "/api/v1/drain", self.drain),
             ("POST", "/api/v1/update", self.update),
             ("POST", "/api/v1/upgrade", self.upgrade),
             ("POST", "/api/v1/shutdown", self.shutdown),
@@ -104,7 +107,7 @@ class Api:
     async def metrics(self, request: Request) -> Response:  # noqa: ARG002
         """Answer in the text format of Prometheus."""
         target = self._target
-        text = render_metrics(target.status(), target.statuses(), target.statistics())
+        text = render_metrics(target.status(), target.statuses(), target.statistics(), target.pools())
         return Response(200, text.encode(), CONTENT_TYPE)
 
     async def supervisor(self, request: Request) -> Response:  # noqa: ARG002
@@ -113,7 +116,7 @@ class Api:
 
     async def processes(self, request: Request) -> Response:
         """Tell the state of all processes, or of those named."""
-        return Response.json(Statuses(self._target.statuses(request.query.get("name", []))))
+        return Response.json(Statuses(self._target.statuses(request.query.get("name", [])), self._target.pools()))
 
     async def details(self, request: Request) -> Response:
         """Tell all about the processes of one name."""
@@ -135,7 +138,7 @@ class Api:
     async def _event_stream(self, after: int, idle: float, *, snapshot: bool) -> AsyncIterator[bytes]:
         yield HEARTBEAT
         if snapshot:
-            statuses = msgspec.json.encode(Statuses(self._target.statuses()))
+            statuses = msgspec.json.encode(Statuses(self._target.statuses(), self._target.pools()))
             yield render_event(statuses.decode(), "snapshot")
         async for events in self._history.follow(after, idle):
             yield (
@@ -197,6 +200,21 @@ class Api:
         if len(query.names) != 1 or not 0 <= query.minimum <= maximum:
             raise UsageError("scale takes one name, and 0 <= minimum <= maximum")
         return await self._act(query, self._target.scale(query.names[0], query.minimum, maximum))
+
+    async def pause(self, request: Request) -> Response:
+        """Have workers take no more jobs."""
+        query = _action(request)
+        return await self._act(query, self._target.pause(query.names))
+
+    async def resume(self, request: Request) -> Response:
+        """Have workers take jobs again."""
+        query = _action(request)
+        return await self._act(query, self._target.pause(query.names, pause=False))
+
+    async def drain(self, request: Request) -> Response:
+        """Stop workers when they have done their jobs."""
+        query = _action(request)
+        return await self._act(query, self._target.drain(query.names, wait=query.wait))
 
     async def update(self, request: Request) -> Response:
         """Read the configuration again."""

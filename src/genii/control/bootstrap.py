@@ -12,7 +12,7 @@ import sys
 
 
 def main() -> int:
-    """Fork the keeper and the reader of the configuration, and run the supervisor; see ``genii.control.entry``."""
+    """Fork the keeper and run the supervisor; see ``genii.control.entry``."""
     path = os.environ.pop("GENII_SYS_PATH", "")
     sys.path[:0] = path.split(os.pathsep)
     if sys.argv[2:3] == ["trial"]:
@@ -21,6 +21,7 @@ def main() -> int:
         return trial.run(sys.argv[1])
     _open_standard()
     _close_inherited()
+    loader = _find_loader()
     import _socket
 
     from genii.supervise import keeper
@@ -41,25 +42,19 @@ def main() -> int:
         from genii.control import entry
 
         return entry.take_over(sys.argv[1], path, int(sys.argv[3]), link_and_pid)
-    reading, writing = os.pipe2(os.O_CLOEXEC)
-    loader_pid = os.fork()
-    if loader_pid == 0:
-        _load(writing)
-        os._exit(0)
-    os.close(writing)
     from genii.control.entry import main as run
 
-    return run(sys.argv[1], path, (reading, loader_pid), link_and_pid)
+    return run(sys.argv[1], path, loader, link_and_pid)
 
 
-def _load(writing: int) -> None:
-    """Read the configuration for the supervisor, while it imports what it needs."""
-    import json
-
-    from genii.control.loader import load_encoded
-
-    with open(writing, "wb") as pipe:
-        pipe.write(load_encoded(json.loads(sys.argv[1])["config"]))
+def _find_loader() -> tuple[int, int] | None:
+    """Return descriptor and pid of the process that reads the configuration; None: there is none (a second begin)."""
+    found = os.environ.pop("GENII_LOADER", "")
+    if not found:
+        return None
+    descriptor, _, pid = found.partition(":")
+    os.set_inheritable(int(descriptor), False)
+    return int(descriptor), int(pid)
 
 
 def _open_standard() -> None:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         DifferenceRow,
         EventRow,
         LogRow,
+        Overview,
         ResultRow,
         StatusRow,
         SupervisorRow,
@@ -63,9 +64,16 @@ class Client:
 
     def statuses(self, names: Sequence[str] = ()) -> list[StatusRow]:
         """Ask for the state of processes (none named: of all)."""
+        return self.overview(names)["processes"]
+
+    def overview(self, names: Sequence[str] = ()) -> Overview:
+        """Ask for the state of processes and the figures of pools."""
         query = "&".join(f"name={quote(name)}" for name in names)
-        rows: list[StatusRow] = self._get(f"/api/v1/processes?{query}", "processes")
-        return rows
+        found: Any = self._get(f"/api/v1/processes?{query}")
+        try:
+            return {"processes": found["processes"], "pools": found.get("pools", [])}
+        except (KeyError, TypeError, AttributeError) as error:
+            raise PeerError(f"the supervisor answered what this genii does not understand: {error!r}") from error
 
     def details(self, name: str) -> list[DetailsRow]:
         """Ask all about the processes of one name."""

@@ -14,7 +14,7 @@ import msgspec
 
 from genii.control.answer import answer
 from genii.control.claim import Claim
-from genii.control.loader import decode
+from genii.control.loader import decode, start_reading
 from genii.control.options import Options
 from genii.errors import AlreadyRunning, ConfigError, GeniiError, NotAllowed
 
@@ -25,12 +25,15 @@ if TYPE_CHECKING:
 
 __all__ = ["main", "take_over"]
 
+_LONGEST_SOCKET = 107
 
-def main(words: str, path: str, loader: tuple[int, int], keeper: tuple[int, int]) -> int:
+
+def main(words: str, path: str, loader: tuple[int, int] | None, keeper: tuple[int, int]) -> int:
     """Run a supervisor to its end; return the exit code of the process.
 
     ``words`` are ``Options`` as JSON, ``path`` is where a process that reads the configuration finds its modules,
-    ``loader`` and ``keeper`` are the descriptor and the pid of the two processes that were forked before.
+    ``loader`` and ``keeper`` are the descriptor and the pid of the two processes that were forked before; without a
+    ``loader`` one is made.
     """
     options = msgspec.json.decode(words, type=Options)
     try:
@@ -48,7 +51,8 @@ def main(words: str, path: str, loader: tuple[int, int], keeper: tuple[int, int]
         return answer(options, 1, f"genii: {error}{notes}")
 
 
-def _run(options: Options, words: str, path: str, loader: tuple[int, int], keeper: tuple[int, int]) -> int:
+def _run(options: Options, words: str, path: str, loader: tuple[int, int] | None, keeper: tuple[int, int]) -> int:
+    loader = loader or start_reading(options.config)
     _import_asyncio()
     from genii.control.daemon import BEGIN_AGAIN, run
 
@@ -59,6 +63,7 @@ def _run(options: Options, words: str, path: str, loader: tuple[int, int], keepe
         _begin_again(words, path, keeper[1], GENII_TLS="1")  # only now is it known that ssl is needed
     if not settings.supervisord:  # there it is only for daemons, see genii.cli.supervisord
         os.umask(settings.umask)
+    _check_length(settings.state_dir)
     try:
         os.makedirs(settings.state_dir, mode=0o755, exist_ok=True)
     except OSError as error:
@@ -91,6 +96,16 @@ def take_over(words: str, path: str, state: int, keeper: tuple[int, int]) -> int
     with claim:
         status = run(settings, options, path, keeper, claim, inheritance)
     return _begin_again(words, path) if status == BEGIN_AGAIN else status
+
+
+def _check_length(state_dir: str) -> None:
+    """Refuse a folder whose sockets could not be reached, see unix(7)."""
+    path = os.path.join(state_dir, "notify.sock")
+    if len(os.fsencode(path)) > _LONGEST_SOCKET:
+        raise NotAllowed(
+            f"{path} is too long for a socket ({_LONGEST_SOCKET} bytes at most); "
+            "set state_dir in [supervisor] to a folder with a shorter path"
+        )
 
 
 def _become_user(settings: Settings, keeper_link: int) -> None:

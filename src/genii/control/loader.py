@@ -1,7 +1,7 @@
 """Read the configuration in a process of its own, so that what that needs never counts as the supervisor's memory.
 
-A supervisor asks a forked child of the bare interpreter when it starts (while it imports the rest itself), and
-executes this file (``python -I -S loader.py CONFIG``) for an update.
+``genii up`` forks it before it becomes the supervisor, so that the configuration is read while the supervisor is
+loaded. For an update this file is executed (``python -I -S loader.py CONFIG``).
 """
 
 from __future__ import annotations
@@ -13,7 +13,26 @@ TYPE_CHECKING = False  # this file is executed by itself, before there is a path
 if TYPE_CHECKING:
     from genii.supervise.model import Settings
 
-__all__ = ["decode", "load_encoded"]
+__all__ = ["decode", "load_encoded", "start_reading"]
+
+
+def start_reading(path: str) -> tuple[int, int]:
+    """Fork a process that reads a configuration; return the descriptor of its answer (for ``decode``) and its pid."""
+    reading, writing = os.pipe2(os.O_CLOEXEC)
+    pid = os.fork()
+    if pid:
+        os.close(writing)
+        return reading, pid
+    try:
+        os.close(reading)
+        # msgspec tries to import it, to know newer types by it; nothing here uses them.
+        sys.modules["typing_extensions"] = None  # type: ignore[assignment]
+        with open(writing, "wb") as pipe:
+            pipe.write(load_encoded(path))
+    except Exception:
+        sys.excepthook(*sys.exc_info())
+    finally:
+        os._exit(0)
 
 
 def load_encoded(path: str) -> bytes:

@@ -9,6 +9,7 @@ from genii.supervise.report import (  # noqa: TC001 -- msgspec reads the annotat
     ActionResult,
     Difference,
     Event,
+    PoolStatus,
     ProcessDetails,
     ProcessStatus,
 )
@@ -65,6 +66,7 @@ class Statuses(msgspec.Struct, frozen=True):
     """The answer of ``GET /api/v1/processes``."""
 
     processes: list[ProcessStatus]
+    pools: list[PoolStatus] = []
 
 
 class Details(msgspec.Struct, frozen=True):

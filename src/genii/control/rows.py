@@ -13,6 +13,8 @@ __all__ = [
     "DifferenceRow",
     "EventRow",
     "LogRow",
+    "Overview",
+    "PoolRow",
     "ResultRow",
     "StatusRow",
     "SupervisorRow",
@@ -41,6 +43,34 @@ class StatusRow(TypedDict):
     next_attempt: float
     busy: bool | None
     note: str
+    busy_since: float
+    job: str
+    jobs_left: int | None
+    jobs_done: int | None
+    memory: int
+    paused: bool
+    leaving: bool
+
+
+class PoolRow(TypedDict):
+    """``PoolStatus``."""
+
+    program: str
+    minimum: int
+    maximum: int
+    slots: int
+    busy: int
+    starting: int
+    leaving: int
+    waiting: int
+    paused: bool
+
+
+class Overview(TypedDict):
+    """``Statuses``."""
+
+    processes: list[StatusRow]
+    pools: list[PoolRow]
 
 
 class DetailsRow(TypedDict):

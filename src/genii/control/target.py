@@ -13,6 +13,7 @@ if TYPE_CHECKING:
         ActionResult,
         Difference,
         Event,
+        PoolStatus,
         ProcessDetails,
         ProcessStatus,
         SupervisorStatus,
@@ -35,6 +36,9 @@ class Target(Protocol):
 
     def statuses(self, names: Sequence[str] = ()) -> list[ProcessStatus]:
         """Tell the state of the processes named (none: all), in the order of the configuration."""
+
+    def pools(self) -> list[PoolStatus]:
+        """Tell the figures of the programs whose number of processes follows their load, or that are workers."""
 
     def details(self, name: str) -> list[ProcessDetails]:
         """Tell all about each process of a program, or about one process."""
@@ -59,6 +63,16 @@ class Target(Protocol):
 
     async def scale(self, name: str, minimum: int, maximum: int) -> list[ActionResult]:
         """Change how many processes a program has, until the next update that changes the number in the file."""
+
+    async def pause(self, names: Sequence[str], *, pause: bool = True) -> list[ActionResult]:
+        """Have workers take no more jobs after their current one, or take them again.
+
+        Raises:
+            NotAllowed: a program has no workers.
+        """
+
+    async def drain(self, names: Sequence[str], *, wait: bool = True) -> list[ActionResult]:
+        """Stop workers when each has done its current job, however long that takes."""
 
     async def update(self, *, dry_run: bool = False) -> Difference:
         """Read the configuration again and apply what changed.

@@ -7,12 +7,10 @@ of JSON: ``{"version": …, "formats": […], "problem": …}``; without a probl
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
 
 import msgspec
 
-if TYPE_CHECKING:
-    from genii.supervise.handover import Verdict
+from genii.control.verdict import Verdict
 
 __all__ = ["run"]
 
@@ -26,7 +24,7 @@ def run(words: str) -> int:
 
 
 def _judge(words: str) -> Verdict:
-    from genii.supervise.handover import FORMATS, Verdict
+    from genii.supervise.handover import FORMATS
     from genii.version import __version__
 
     verdict = Verdict(version=__version__, formats=FORMATS)

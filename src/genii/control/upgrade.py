@@ -19,9 +19,10 @@ import msgspec
 
 from genii.control.again import command_line, execute, own_origin
 from genii.control.inheritance import SIGNALS
+from genii.control.verdict import Verdict
 from genii.errors import NotAllowed
 from genii.supervise import succession
-from genii.supervise.handover import FORMATS, Envelope, Handover, Verdict, agree, encode
+from genii.supervise.handover import FORMATS, Envelope, Handover, agree, encode
 from genii.supervise.probes import run_command
 from genii.system.spawn import Command, SpawnError
 from genii.version import __version__

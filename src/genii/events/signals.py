@@ -12,7 +12,6 @@ import select
 import signal
 import socket
 import sys
-import threading
 from collections import deque
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
@@ -55,12 +54,16 @@ class Signals:
         """The signal that ended it."""
 
     def __enter__(self) -> Self:
-        if threading.current_thread() is not threading.main_thread():
-            raise UsageError("signals can be caught in the main thread only")
         self._wake = socket.socketpair()
         for end in self._wake:
             end.setblocking(False)
-        self._claim_wakeup()
+        try:
+            self._claim_wakeup()
+        except ValueError:
+            for end in self._wake:
+                end.close()
+            self._wake = None
+            raise UsageError("signals can be caught in the main thread only") from None
         for number in self._handlers:
             self._install(number)
         return self

@@ -1,4 +1,4 @@
-"""The client of job servers for asyncio: the twin of ``client``."""
+"""The client of job servers for asyncio: carries out the steps of ``calls`` as its twin in ``client`` does."""
 
 from __future__ import annotations
 
@@ -8,14 +8,15 @@ from collections import deque
 from typing import TYPE_CHECKING, Any, Self
 
 from genii.errors import ConnectionLost, PeerError, TimedOut
-from genii.gearman.client import BaseClient, JobHandle, due_time
+from genii.gearman.calls import due_time
+from genii.gearman.client import BaseClient
 from genii.gearman.exchange import Exchange, JobStatus, Question, Task
 from genii.gearman.protocol import Kind, request
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterable
+    from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
 
-    from genii.gearman.client import Priority, Report
+    from genii.gearman.calls import Ask, JobHandle, Priority, Report, Steps, Value
     from genii.system.listen import Address
 
 __all__ = ["AsyncClient"]
@@ -108,16 +109,7 @@ class AsyncClient(BaseClient):
         on_report: Callable[[Report], None] | None = None,
     ) -> Any:
         """Run a job and return its result; see ``Client.call``."""
-        packet = self._packet(function, payload, unique, priority, background=False)
-        while True:
-            task = Task(heard=self._heard(on_report))
-            try:
-                await self._ask(task, packet, unique.encode(), timeout, function)
-                return self._result(task)
-            except ConnectionLost:
-                if retries <= 0:
-                    raise
-                retries -= 1
+        return await self._run(self._calls.call(function, payload, unique, priority, timeout, retries, on_report))
 
     async def submit(
         self,
@@ -131,12 +123,15 @@ class AsyncClient(BaseClient):
         timeout: float | None = None,
     ) -> JobHandle:
         """Leave a background job with a server and return its handle; see ``Client.submit``."""
-        packet = self._packet(function, payload, unique, priority, background=True, at=due_time(at, after))
-        task = Task(background=True)
-        address = await self._ask(task, packet, unique.encode(), timeout, function)
-        if task.error is not None:
-            raise task.error
-        return JobHandle(task.handle.decode(), address)
+        due = due_time(at, after, time.time())
+        return await self._run(self._calls.submit(function, payload, unique, priority, due, timeout))
+
+    async def submit_many(
+        self, function: str, payloads: Iterable[Any], *, priority: Priority = "normal", window: int = 1000
+    ) -> list[JobHandle]:
+        """Leave many background jobs with a server; see ``Client.submit_many``."""
+        under_way = (self.submit(function, payload, priority=priority) for payload in payloads)
+        return [handle async for handle in _in_order(under_way, window)]
 
     async def map(
         self,
@@ -148,25 +143,9 @@ class AsyncClient(BaseClient):
         timeout: float | None = None,
     ) -> AsyncIterator[Any]:
         """Run a job for each payload and yield the results in order; see ``Client.map``."""
-        waiting: deque[asyncio.Task[Any]] = deque()
-        iterator = iter(payloads)
-        try:
-            while True:
-                while len(waiting) < window:
-                    try:
-                        payload = next(iterator)
-                    except StopIteration:
-                        break
-                    call = self.call(function, payload, priority=priority, timeout=timeout)
-                    waiting.append(asyncio.ensure_future(call))
-                if not waiting:
-                    return
-                yield await waiting[0]
-                waiting.popleft()
-        finally:
-            for task in waiting:
-                task.cancel()
-            await asyncio.gather(*waiting, return_exceptions=True)
+        calls = (self.call(function, payload, priority=priority, timeout=timeout) for payload in payloads)
+        async for result in _in_order(calls, window):
+            yield result
 
     async def map_reduce(self, function: str, payloads: Iterable[Any], reducer: str, **options: Any) -> Any:
         """Run ``function`` for each payload, then ``reducer`` once with the list of the results."""
@@ -175,44 +154,48 @@ class AsyncClient(BaseClient):
 
     async def status(self, handle: str, *, timeout: float | None = None) -> JobStatus:
         """Ask for the status of a job: at its own server, or at each one until one knows it."""
-        return await self._status(Kind.GET_STATUS, handle, getattr(handle, "server", None), timeout)
+        return await self._run(self._calls.status(Kind.GET_STATUS, handle, self._knowing(handle), timeout))
 
     async def status_unique(self, unique: str, *, timeout: float | None = None) -> JobStatus:
         """Ask for the status of a job by its unique id."""
-        return await self._status(Kind.GET_STATUS_UNIQUE, unique, None, timeout)
+        return await self._run(self._calls.status(Kind.GET_STATUS_UNIQUE, unique, self._pool.servers, timeout))
 
     async def echo(self, data: bytes = b"?", *, timeout: float | None = None) -> bytes:
         """Have a server send bytes back."""
-        question = Question()
-        await self._ask(question, request(Kind.ECHO_REQ, data), b"", timeout, "echo")
-        if question.error is not None:
-            raise question.error
-        return question.answer[0]
+        return await self._run(self._calls.echo(data, timeout))
 
     # -- inside ---------------------------------------------------------------------------------------------------
 
-    async def _ask(
-        self,
-        question: Question,
-        packet: bytes,
-        unique: bytes,
-        timeout: float | None,
-        what: str,
-        servers: list[Address] | None = None,
-    ) -> Address:
+    async def _run(self, steps: Steps[Value]) -> Value:
+        """Carry out steps one after the other, and return what they lead to."""
+        try:
+            ask = next(steps)
+            while True:
+                try:
+                    server = await self._ask(ask)
+                except Exception as error:
+                    ask = steps.throw(error)
+                else:
+                    ask = steps.send(server)
+        except StopIteration as end:
+            value: Value = end.value
+            return value
+
+    async def _ask(self, ask: Ask) -> Address:
         """Send a request and wait until it is answered; return who did."""
+        question = ask.question
         loop = asyncio.get_running_loop()
         done: asyncio.Future[None] = loop.create_future()
         question.ended = lambda _: None if done.done() else done.set_result(None)
         connection = None
         try:
-            async with asyncio.timeout(self.timeout if timeout is None else timeout):
-                connection = await self._connection(servers or self._pool.order(time.monotonic(), unique))
+            async with asyncio.timeout(self.timeout if ask.timeout is None else ask.timeout):
+                connection = await self._connection(ask)
                 connection.exchange.ask(question)
-                await connection.send(packet)
+                await connection.send(ask.packet)
                 await done
         except TimeoutError:
-            raise TimedOut(f"{what}: no answer in time") from None
+            raise TimedOut(f"{ask.what}: no answer in time") from None
         finally:
             if connection is not None and isinstance(question, Task) and question.handle and not question.done:
                 connection.exchange.forget(question)
@@ -222,9 +205,9 @@ class AsyncClient(BaseClient):
             raise question.error
         return connection.address
 
-    async def _connection(self, servers: list[Address]) -> _Connection:
+    async def _connection(self, ask: Ask) -> _Connection:
         tried: list[tuple[Address, OSError]] = []
-        for address in servers:
+        for address in self._candidates(ask):
             connecting = self._connections.get(address)
             if connecting is None or (connecting.done() and _is_dead(connecting)):
                 connecting = self._connections[address] = asyncio.ensure_future(self._open(address))
@@ -249,18 +232,23 @@ class AsyncClient(BaseClient):
             await connection.send(request(Kind.OPTION_REQ, b"exceptions"))
         return connection
 
-    async def _status(self, kind: Kind, key: str, server: Address | None, timeout: float | None) -> JobStatus:
-        status = None
-        for address in [server] if server is not None else self._pool.servers:
-            question = Question()
-            await self._ask(question, request(kind, key.encode()), b"", timeout, key, [address])
-            if question.error is not None:
-                raise question.error
-            status = JobStatus(question.answer)
-            if status.known:
-                break
-        assert status is not None
-        return status
+
+async def _in_order(coroutines: Iterable[Coroutine[Any, Any, Value]], window: int) -> AsyncIterator[Value]:
+    """Run coroutines, at most ``window`` at once, and yield their results in order; the first failure ends it all."""
+    waiting: deque[asyncio.Task[Value]] = deque()
+    iterator = iter(coroutines)
+    try:
+        while True:
+            while len(waiting) < window and (coroutine := next(iterator, None)) is not None:
+                waiting.append(asyncio.ensure_future(coroutine))
+            if not waiting:
+                return
+            yield await waiting[0]
+            waiting.popleft()
+    finally:
+        for task in waiting:
+            task.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)
 
 
 def _is_dead(connecting: asyncio.Task[_Connection]) -> bool:

@@ -15,6 +15,7 @@ from genii.backoff import Backoff
 from genii.errors import PeerError
 from genii.gearman.protocol import Kind
 from genii.gearman.session import Assignment, Session, choose
+from genii.gearman.telling import LINGER, make_teller
 
 if TYPE_CHECKING:
     from genii.gearman.worker import Worker
@@ -33,10 +34,16 @@ async def serve(worker: Worker, *, concurrency: int, signals: bool, inline: bool
     caught = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT) if signals else ()
     for number in caught:
         loop.add_signal_handler(number, worker.stop)
+    if signals:
+        loop.add_signal_handler(signal.SIGTSTP, worker.pause)
+        loop.add_signal_handler(signal.SIGCONT, worker.resume)
+        caught = (*caught, signal.SIGTSTP, signal.SIGCONT)
     worker._wake = lambda: _discard(loop.call_soon_threadsafe(shift.changed.set))
     try:
         await shift.run()
     finally:
+        if shift.teller is not None:
+            shift.teller.close()
         worker._wake = lambda: None
         for number in caught:
             loop.remove_signal_handler(number)
@@ -55,6 +62,8 @@ class _Shift:
         """Set when there may be something to ask for, or to end."""
         self.sessions: dict[Session, asyncio.StreamWriter] = {}
         self.jobs: set[asyncio.Task[None]] = set()
+        self.paused = False
+        self.teller = worker._teller = make_teller(worker._max_jobs)
 
     async def run(self) -> None:
         async with asyncio.TaskGroup() as group:
@@ -78,6 +87,9 @@ class _Shift:
         return self.worker._stopping and not any(session.grabbing for session in self.sessions)
 
     def _ask(self) -> None:
+        if self.paused != self.worker._paused:
+            self.paused = self.worker._paused
+            self.worker._apply_pause(self.sessions)
         if not self.worker._stopping:
             grabbing = sum(session.grabbing for session in self.sessions)
             choose(self.sessions, self.concurrency - len(self.jobs) - grabbing)
@@ -96,6 +108,8 @@ class _Shift:
                 reader, writer = await asyncio.wait_for(self._open(address), 5.0)
             except OSError as error:  # a time-out is one, too
                 failures += 1
+                if self.teller is not None and not self.sessions:
+                    self.teller.note(f"no job server: {address}: {error.strerror or error}")
                 if failures == 1:
                     _log.warning("no connection to %s: %s; trying again for ever", address, error.strerror or error)
             else:
@@ -117,6 +131,8 @@ class _Shift:
         worker = self.worker
         session = worker._session(time.monotonic())
         self.sessions[session] = writer
+        if self.teller is not None:
+            self.teller.note("")
         self.changed.set()
         try:
             while True:
@@ -145,6 +161,8 @@ class _Shift:
     def _begin(self, assignment: Assignment) -> None:
         job = asyncio.ensure_future(self._work(assignment))
         self.jobs.add(job)
+        if self.teller is not None and len(self.jobs) >= self.concurrency:
+            self.teller.begin(assignment.function)
         job.add_done_callback(self._ended)
 
     def _ended(self, job: asyncio.Task[None]) -> None:
@@ -174,9 +192,23 @@ class _Shift:
             await asyncio.sleep(0)
             session.finish(Kind.WORK_COMPLETE, assignment.handle, data)
         worker._count()
+        self._told(assignment)
         if self.inline:
             for other in self.sessions:
                 other.resume(time.monotonic())
+
+    def _told(self, assignment: Assignment) -> None:
+        """Tell that there is room for a job; that there still is, when nobody has come for it."""
+        if self.teller is None:
+            return
+        self.teller.end(assignment.function)
+        asyncio.get_running_loop().call_later(LINGER, self._settle)
+
+    def _settle(self) -> None:
+        if self.teller is not None and len(self.jobs) < self.concurrency:
+            self.teller.settle()
+            if self.teller.deadline is not None and not self.jobs:
+                asyncio.get_running_loop().call_later(LINGER, self._settle)
 
     def _send(self, session: Session, packet: bytes) -> None:
         writer = self.sessions.get(session)

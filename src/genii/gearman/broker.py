@@ -12,136 +12,62 @@ a job that foreground clients share.
 
 from __future__ import annotations
 
-from heapq import heappop, heappush
-from itertools import count
+from heapq import heappush
 from struct import Struct
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from genii.gearman import commands
 from genii.gearman.job import Job, State
-from genii.gearman.jobs import Function, Peer
-from genii.gearman.ledger import Ledger
-from genii.gearman.protocol import HEADER, HIGH, LOW, MAX_BODY, MAX_HANDLE, MAX_UNIQUE, NORMAL, REQUEST, RESPONSE, Kind
+from genii.gearman.jobs import MAX_FUNCTION
+from genii.gearman.protocol import HEADER, HIGH, LOW, MAX_UNIQUE, NORMAL, REQUEST, RESPONSE, Kind
 from genii.gearman.protocol import response as encode
+from genii.gearman.queues import Queues
 from genii.gearman.schedule import next_time
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from genii.gearman.records import Submitted
+    from genii.gearman.jobs import Function, Peer
+    from genii.gearman.settings import Settings
 
-__all__ = ["Broker", "Settings", "Statistics"]
+__all__ = ["Broker"]
 
 MAX_LINE = 8192
 """The longest line of the text protocol, in bytes."""
-MAX_FUNCTION = 0xFFFF
-PATIENCE = 1.0
-"""Seconds that a woken worker has to ask for its job before another one is woken."""
-POISON = 3
-"""After so many attempts a job goes to the end of its queue, so that one that kills its workers can't block it."""
-
-_NOOP = encode(Kind.NOOP)
 _NO_JOB = encode(Kind.NO_JOB)
-_NUMBERS = Struct(">III")
-"""A header with its magic as a number, which is read faster."""
-_UNPACK = _NUMBERS.unpack_from
-_REQUEST = int.from_bytes(REQUEST, "big")
+_UNPACK = Struct(">QI").unpack_from
+"""A header as two numbers: its magic and type together, which take one look-up, and the size."""
+_REQUEST = int.from_bytes(REQUEST, "big") << 32
 _SUBMITS = {
-    Kind.SUBMIT_JOB.value: (NORMAL, False),
-    Kind.SUBMIT_JOB_BG.value: (NORMAL, True),
-    Kind.SUBMIT_JOB_HIGH.value: (HIGH, False),
-    Kind.SUBMIT_JOB_HIGH_BG.value: (HIGH, True),
-    Kind.SUBMIT_JOB_LOW.value: (LOW, False),
-    Kind.SUBMIT_JOB_LOW_BG.value: (LOW, True),
+    _REQUEST + Kind.SUBMIT_JOB: (NORMAL, False),
+    _REQUEST + Kind.SUBMIT_JOB_BG: (NORMAL, True),
+    _REQUEST + Kind.SUBMIT_JOB_HIGH: (HIGH, False),
+    _REQUEST + Kind.SUBMIT_JOB_HIGH_BG: (HIGH, True),
+    _REQUEST + Kind.SUBMIT_JOB_LOW: (LOW, False),
+    _REQUEST + Kind.SUBMIT_JOB_LOW_BG: (LOW, True),
 }
-_GRAB = Kind.GRAB_JOB.value
-_GRAB_ALL = Kind.GRAB_JOB_ALL.value
+_GRAB = _REQUEST + Kind.GRAB_JOB
+_GRAB_ALL = _REQUEST + Kind.GRAB_JOB_ALL
+_REDUCE_BACKGROUND = _REQUEST + Kind.SUBMIT_REDUCE_JOB_BACKGROUND
 _CREATED = Kind.JOB_CREATED.value
 _ASSIGN = Kind.JOB_ASSIGN.value
 _ASSIGN_UNIQ = Kind.JOB_ASSIGN_UNIQ.value
 _ASSIGN_ALL = Kind.JOB_ASSIGN_ALL.value
 _COMMITTING, _SCHEDULED, _QUEUED, _RUNNING, _GONE = (state.value for state in State)
-_PRIORITIES = (HIGH, NORMAL, LOW)
 
 
-class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """What one may choose of a job server; the defaults are gearmand's but for ``wakeup`` and ``max_body``."""
-
-    prefix: bytes = b"H:localhost"
-    """How job handles begin."""
-    attempts: int = 0
-    """How often a job is given to a worker that vanishes or takes too long, before it fails; 0: without end."""
-    round_robin: bool = False
-    """Whether a worker is served its functions in turn instead of in the order of their registration."""
-    wakeup: int = 1
-    """How many sleeping workers are woken for a job; 0: all."""
-    exceptions: bool = False
-    """Whether every client gets exceptions, not only those that asked for them."""
-    max_body: int = MAX_BODY
-    durable: bool = False
-    """Whether background jobs are written to a journal before they are acknowledged."""
-    version: str = "1.1"
-    verbosity: str = "ERROR"
-    pid: int = 0
-    """What the text commands tell of the server."""
-
-
-class Statistics(msgspec.Struct, frozen=True):
-    """Counts since the start, and of now."""
-
-    submitted: int
-    completed: int
-    failed: int
-    requeued: int
-    refused: int
-    queued: int
-    waiting: int
-    running: int
-    connections: int
-    workers: int
-    functions: int
-
-
-class Broker:
-    """Keep the jobs and give them to workers, by the rules of Gearman."""
+class Broker(Queues):
+    """Take requests in, and act on them: the binary protocol here, lines of the text protocol in ``commands``."""
 
     def __init__(self, settings: Settings | None = None) -> None:
-        self.settings = settings or Settings()
-        self.functions: dict[bytes, Function] = {}
-        self.jobs: dict[bytes, Job] = {}
-        self.peers: dict[Peer, None] = {}
-        self.dirty: list[Peer] = []
-        """Peers with output, or to be closed; the shell takes them out."""
-        self.ledger = Ledger(self)
-        self.stopping = ""
-        """``"now"`` or ``"graceful"`` once a client asked the server to stop."""
-        self.rescheduled = True
-        """Whether ``next_tick`` may be nearer than it was; the shell clears it."""
-        self.submitted = self.completed = self.failed = self.requeued = self.refused_jobs = 0
-
+        super().__init__(settings)
         self._durable = self.settings.durable
         self._max_body = self.settings.max_body
-        self._wakeup = self.settings.wakeup
-        self._prefix = self.settings.prefix[: MAX_HANDLE - 20] + b":"
         self._created = [HEADER.pack(RESPONSE, _CREATED, len(self._prefix) + n) + self._prefix for n in range(21)]
         """How JOB_CREATED begins, by the number of digits that follow."""
-        self._counter = 0
-        self._now = 0.0
-        self._wall_offset = 0.0
-        self._sequence = count()
-        self._timeouts: list[tuple[float, int, Job, int]] = []
-        self._scheduled: list[tuple[int, int, Job]] = []
-        self._woken: dict[Peer, None] = {}
         self._handlers = self._table()
 
-    # -- what the shell calls ------------------------------------------------------------------------------------
-
-    def connect(self, peer: Peer) -> None:
-        """Take a new connection."""
-        peer.exceptions = self.settings.exceptions
-        self.peers[peer] = None
+    # -- framing -----------------------------------------------------------------------------------------------------
 
     def receive(self, peer: Peer, data: bytes, now: float) -> None:
         """Take bytes that arrived on a connection, at ``now`` monotonic seconds, and act on whole packets and lines."""
@@ -156,12 +82,13 @@ class Broker:
         position, end, need = 0, len(data), 1
         handlers, unpack, max_body = self._handlers, _UNPACK, self._max_body
         while position < end and not peer.closing:
-            if end - position >= 12:
-                magic, kind, size = unpack(data, position)
-                start = position + 12
+            start = position + 12
+            if start <= end:
+                code, size = unpack(data, position)
                 stop = start + size
-                if magic == _REQUEST and stop <= end and 0 < kind < 43 and size <= max_body:
-                    handlers[kind](peer, kind, data, start, stop)
+                handler = handlers.get(code)
+                if handler is not None and stop <= end and size <= max_body:
+                    handler(peer, code, data, start, stop)
                     position = stop
                     continue
             step = self._unusual(peer, data, position)
@@ -174,87 +101,6 @@ class Broker:
         if (peer.out or peer.closing) and not peer.dirty:
             peer.dirty = True
             self.dirty.append(peer)
-
-    def disconnect(self, peer: Peer) -> None:
-        """Take the end of a connection: its jobs go back to the front, its foreground jobs lose it as a listener."""
-        if peer not in self.peers:
-            return
-        del self.peers[peer]
-        peer.closing = True
-        peer.out.clear()
-        self._leave_sleep(peer)
-        for function in peer.abilities:
-            function.workers -= 1
-            function.sleepers.pop(peer, None)
-        peer.abilities.clear()
-        peer.order.clear()
-        for job in list(peer.listening.values()):
-            self._stop_listening(peer, job)
-        for job in reversed(list(peer.jobs.values())):
-            self._requeue(job)
-        self._woken.pop(peer, None)
-        self._pass_on(peer, None)
-
-    def tick(self, now: float, wall: float) -> None:
-        """Do what is due: time-outs, scheduled jobs, workers that did not come when they were called.
-
-        It also tells the broker what the wall clock says, so it is called at the start and after clock steps.
-        """
-        self._now = now
-        self._wall_offset = wall - now
-        while self._timeouts and self._timeouts[0][0] <= now:
-            _, _, job, retries = heappop(self._timeouts)
-            if job.state == _RUNNING and job.retries == retries:
-                self._requeue(job)
-        while self._scheduled and self._scheduled[0][0] <= wall:
-            job = heappop(self._scheduled)[2]
-            if job.state == _SCHEDULED:
-                job.function.waiting -= 1
-                self._enqueue(job)
-        late = [peer for peer in self._woken if peer.woken_at + PATIENCE <= now]
-        for peer in late:
-            del self._woken[peer]
-            self._pass_on(peer, None)
-
-    def next_tick(self, now: float, wall: float) -> float | None:
-        """Return the seconds until ``tick`` has something to do; None: nothing is due."""
-        delays = []
-        if self._timeouts:
-            delays.append(self._timeouts[0][0] - now)
-        if self._scheduled:
-            delays.append(self._scheduled[0][0] - wall)
-        for peer in self._woken:
-            delays.append(peer.woken_at + PATIENCE - now)
-            break
-        return max(0.0, min(delays)) if delays else None
-
-    def skip_numbers(self, newest: int) -> None:
-        """Give no job a number up to this one."""
-        self._counter = max(self._counter, newest)
-
-    def take_number(self) -> int:
-        """Return a job number that no job has or will have."""
-        self._counter += 1
-        return self._counter
-
-    def statistics(self) -> Statistics:
-        """Return the counts."""
-        functions = self.functions.values()
-        return Statistics(
-            submitted=self.submitted,
-            completed=self.completed,
-            failed=self.failed,
-            requeued=self.requeued,
-            refused=self.refused_jobs,
-            queued=sum(function.queued for function in functions),
-            waiting=sum(function.waiting for function in functions),
-            running=sum(function.running for function in functions),
-            connections=len(self.peers),
-            workers=sum(bool(peer.abilities) for peer in self.peers),
-            functions=len(self.functions),
-        )
-
-    # -- framing -------------------------------------------------------------------------------------------------
 
     def _keep(self, peer: Peer, rest: bytes, need: int) -> None:
         if rest[0] and len(rest) > MAX_LINE:
@@ -301,33 +147,21 @@ class Broker:
         peer.closing = True
         self.touch(peer)
 
-    def touch(self, peer: Peer) -> None:
-        """Tell the shell that a peer has output."""
-        if not peer.dirty:
-            peer.dirty = True
-            self.dirty.append(peer)
-
-    def _send(self, peer: Peer, packet: bytes) -> None:
-        peer.emit(packet)
-        if not peer.dirty:
-            peer.dirty = True
-            self.dirty.append(peer)
-
     def _error(self, peer: Peer, code: bytes, text: bytes) -> None:
         self._send(peer, encode(Kind.ERROR, code, text))
 
-    def _malformed(self, peer: Peer, kind: int) -> None:
-        self._error(peer, b"INVALID_PACKET", b"Too few arguments in " + Kind(kind).name.encode())
+    def _malformed(self, peer: Peer, code: int) -> None:
+        self._error(peer, b"INVALID_PACKET", b"Too few arguments in " + Kind(code - _REQUEST).name.encode())
 
-    # -- submitting ----------------------------------------------------------------------------------------------
+    # -- submitting --------------------------------------------------------------------------------------------------
 
-    def _submit(self, peer: Peer, kind: int, data: bytes, start: int, stop: int) -> None:
+    def _submit(self, peer: Peer, code: int, data: bytes, start: int, stop: int) -> None:
         try:
             name, unique, payload = data[start:stop].split(b"\0", 2)
         except ValueError:
-            self._malformed(peer, kind)
+            self._malformed(peer, code)
             return
-        priority, background = _SUBMITS[kind]
+        priority, background = _SUBMITS[code]
         self._accept(peer, name, unique, payload, priority, background)
 
     def _accept(  # one argument per field of a packet
@@ -351,8 +185,7 @@ class Broker:
             if same is not None:
                 self._coalesce(peer, same, background)
                 return
-        unusual = (unique and len(unique) > MAX_UNIQUE) or function.limits is not None or len(name) > MAX_FUNCTION
-        if unusual and not self._acceptable(peer, function, name, unique, priority):
+        if (function.guarded or len(unique) > MAX_UNIQUE) and not self._acceptable(peer, function, unique, priority):
             return
         self._counter = number = self._counter + 1
         self.submitted += 1
@@ -385,10 +218,10 @@ class Broker:
         if function.sleepers:
             self._wake(function)
 
-    def _acceptable(self, peer: Peer, function: Function, name: bytes, unique: bytes, priority: int) -> bool:
+    def _acceptable(self, peer: Peer, function: Function, unique: bytes, priority: int) -> bool:
         if len(unique) > MAX_UNIQUE:
             self._error(peer, b"ARGUMENT_TOO_LARGE", b"Unique value too large")
-        elif len(name) > MAX_FUNCTION:
+        elif len(function.name) > MAX_FUNCTION:
             self._error(peer, b"ARGUMENT_TOO_LARGE", b"Function name too large")
         elif function.limits is not None and 0 < function.limits[priority] <= function.total:
             self.refused_jobs += 1
@@ -411,49 +244,18 @@ class Broker:
             peer.listening[job.handle] = job
         peer.emit(encode(Kind.JOB_CREATED, job.handle))
 
-    def admit(self, job: Job) -> None:
-        """Queue a new job, at once or when its time has come."""
-        if job.when:
-            job.state = _SCHEDULED
-            job.function.waiting += 1
-            heappush(self._scheduled, (job.when, next(self._sequence), job))
-            self.rescheduled = True
-        else:
-            self._enqueue(job)
-
-    def _enqueue(self, job: Job) -> None:
-        job.function.append(job)
-        if job.function.sleepers:
-            self._wake(job.function)
-
-    def revive(self, record: Submitted) -> Job:
-        """Take back a job that the journal has."""
-        handle = b"%b%d" % (self._prefix, record.number)
-        function = self.function(record.function)
-        job = Job(handle, function, record.unique, record.payload, record.priority, True, _COMMITTING)
-        job.number = record.number
-        job.kept = True
-        job.reducer = record.reducer
-        job.when = record.when
-        self.jobs[handle] = job
-        key = _key(job)
-        if key:
-            function.by_unique[key] = job
-        self.admit(job)
-        return job
-
-    def _submit_epoch(self, peer: Peer, kind: int, data: bytes, start: int, stop: int) -> None:
+    def _submit_epoch(self, peer: Peer, code: int, data: bytes, start: int, stop: int) -> None:
         parts = data[start:stop].split(b"\0", 3)
         if len(parts) != 4:
-            self._malformed(peer, kind)
+            self._malformed(peer, code)
             return
         name, unique, when, payload = parts
         self._accept(peer, name, unique, payload, NORMAL, True, when=min(_integer(when), (1 << 62)))
 
-    def _submit_scheduled(self, peer: Peer, kind: int, data: bytes, start: int, stop: int) -> None:
+    def _submit_scheduled(self, peer: Peer, code: int, data: bytes, start: int, stop: int) -> None:
         parts = data[start:stop].split(b"\0", 7)
         if len(parts) != 8:
-            self._malformed(peer, kind)
+            self._malformed(peer, code)
             return
         name, unique, *fields, payload = parts
         try:
@@ -463,19 +265,37 @@ class Broker:
             return
         self._accept(peer, name, unique, payload, NORMAL, True, when=when)
 
-    def _submit_reduce(self, peer: Peer, kind: int, data: bytes, start: int, stop: int) -> None:
+    def _submit_reduce(self, peer: Peer, code: int, data: bytes, start: int, stop: int) -> None:
         # PROTOCOL has three arguments before the data, gearmand four; who sends three has at most two NULs there.
         parts = data[start:stop].split(b"\0", 4)
         if len(parts) < 4:
-            self._malformed(peer, kind)
+            self._malformed(peer, code)
             return
-        self._accept(
-            peer, parts[0], parts[1], parts[-1], NORMAL, kind == Kind.SUBMIT_REDUCE_JOB_BACKGROUND, reducer=parts[2]
-        )
+        self._accept(peer, parts[0], parts[1], parts[-1], NORMAL, code == _REDUCE_BACKGROUND, reducer=parts[2])
 
-    # -- working -------------------------------------------------------------------------------------------------
+    # -- working -----------------------------------------------------------------------------------------------------
 
-    def _grab(self, peer: Peer, kind: int, _data: bytes, _start: int, _stop: int) -> None:
+    def _can_do(self, peer: Peer, _code: int, data: bytes, start: int, stop: int) -> None:
+        self._register(peer, data[start:stop], 0.0)
+
+    def _can_do_timeout(self, peer: Peer, code: int, data: bytes, start: int, stop: int) -> None:
+        name, separator, limit = data[start:stop].partition(b"\0")
+        if not separator:
+            self._malformed(peer, code)
+            return
+        milliseconds = _integer(limit)
+        self._register(peer, name, max(1.0, milliseconds / 1000) if milliseconds > 0 else 0.0)
+
+    def _cant_do(self, peer: Peer, _code: int, data: bytes, start: int, stop: int) -> None:
+        function = self.functions.get(data[start:stop])
+        if function is not None and function in peer.abilities:
+            self._unregister(peer, function)
+
+    def _reset_abilities(self, peer: Peer, _code: int, _data: bytes, _start: int, _stop: int) -> None:
+        for function in list(peer.abilities):
+            self._unregister(peer, function)
+
+    def _grab(self, peer: Peer, code: int, _data: bytes, _start: int, _stop: int) -> None:
         if peer.asleep or peer.woken_for is not None:
             self._leave_sleep(peer)
         job = self._take(peer)
@@ -494,10 +314,10 @@ class Broker:
         if limit:
             heappush(self._timeouts, (self._now + limit, next(self._sequence), job, job.retries))
             self.rescheduled = True
-        if kind == _GRAB:
+        if code == _GRAB:
             body = b"\0".join((handle, function.name, job.payload))
             answer = _ASSIGN
-        elif kind == _GRAB_ALL and job.reducer:
+        elif code == _GRAB_ALL and job.reducer:
             body = b"\0".join((handle, function.name, job.unique, job.reducer, job.payload))
             answer = _ASSIGN_ALL
         else:
@@ -505,59 +325,7 @@ class Broker:
             answer = _ASSIGN_UNIQ
         peer.emit(HEADER.pack(RESPONSE, answer, len(body)) + body)
 
-    def _take(self, peer: Peer) -> Job | None:
-        """Take the next job for a worker: the highest priority first, then its functions in their order."""
-        order = peer.order
-        ready = order if len(order) == 1 else [function for function in order if function.queued]
-        for priority in _PRIORITIES:
-            for function in ready:
-                if function.queues[priority]:
-                    job = function.take(priority)
-                    if job is not None:
-                        if self.settings.round_robin and len(order) > 1:
-                            order.remove(function)
-                            order.append(function)
-                        return job
-        return None
-
-    def _wake(self, function: Function) -> None:
-        """Wake as many workers for a job as is set, those that sleep longest first."""
-        sleepers = function.sleepers
-        wanted = self._wakeup or len(sleepers)
-        while sleepers and wanted:
-            wanted -= 1
-            peer = next(iter(sleepers))
-            for other in peer.order:
-                other.sleepers.pop(peer, None)
-            peer.asleep = False
-            self._call(peer, function)
-
-    def _call(self, peer: Peer, function: Function) -> None:
-        """Tell a worker to ask for a job, and remember for which one, in case that it does not."""
-        peer.woken_for = function
-        peer.woken_at = self._now
-        self._woken[peer] = None
-        peer.emit(_NOOP)
-        if not peer.dirty:
-            peer.dirty = True
-            self.dirty.append(peer)
-
-    def _pass_on(self, peer: Peer, job: Job | None) -> None:
-        """Wake another worker where one that was woken took something else, or nothing, and left a job waiting."""
-        function = peer.woken_for
-        peer.woken_for = None
-        if function is None or (job is not None and job.function is function):
-            return
-        if function.queued and function.sleepers:
-            self._wake(function)
-
-    def _leave_sleep(self, peer: Peer) -> None:
-        if peer.asleep:
-            peer.asleep = False
-            for function in peer.order:
-                function.sleepers.pop(peer, None)
-
-    def _pre_sleep(self, peer: Peer, _kind: int, _data: bytes, _start: int, _stop: int) -> None:
+    def _pre_sleep(self, peer: Peer, _code: int, _data: bytes, _start: int, _stop: int) -> None:
         if peer.woken_for is not None:
             self._woken.pop(peer, None)
             peer.woken_for = None
@@ -569,7 +337,7 @@ class Broker:
         for function in peer.order:
             function.sleepers[peer] = None
 
-    def _complete(self, peer: Peer, _kind: int, data: bytes, start: int, stop: int) -> None:
+    def _complete(self, peer: Peer, _code: int, data: bytes, start: int, stop: int) -> None:
         handle = _handle(data, start, stop)
         job = peer.jobs.pop(handle, None)
         if job is None:
@@ -588,7 +356,7 @@ class Broker:
         job.function.running -= 1
         self._end(job)
 
-    def _fail(self, peer: Peer, _kind: int, data: bytes, start: int, stop: int) -> None:
+    def _fail(self, peer: Peer, _code: int, data: bytes, start: int, stop: int) -> None:
         handle = data[start:stop].removesuffix(b"\0")
         job = peer.jobs.pop(handle, None)
         if job is None:
@@ -599,7 +367,7 @@ class Broker:
         job.function.running -= 1
         self._end_failed(job)
 
-    def _exception(self, peer: Peer, _kind: int, data: bytes, start: int, stop: int) -> None:
+    def _exception(self, peer: Peer, _code: int, data: bytes, start: int, stop: int) -> None:
         handle = _handle(data, start, stop)
         job = peer.jobs.pop(handle, None)
         if job is None:
@@ -615,7 +383,7 @@ class Broker:
         job.listeners = ()
         self._end(job)
 
-    def _forward(self, peer: Peer, _kind: int, data: bytes, start: int, stop: int) -> None:
+    def _forward(self, peer: Peer, _code: int, data: bytes, start: int, stop: int) -> None:
         """Pass WORK_DATA and WORK_WARNING on."""
         job = peer.jobs.get(_handle(data, start, stop))
         if job is None:
@@ -625,186 +393,53 @@ class Broker:
         for listener in job.listeners:
             self._send(listener, packet)
 
-    def _status(self, peer: Peer, kind: int, data: bytes, start: int, stop: int) -> None:
+    def _status(self, peer: Peer, code: int, data: bytes, start: int, stop: int) -> None:
         parts = data[start:stop].split(b"\0", 2)
         job = peer.jobs.get(parts[0])
         if job is None:
             self._error(peer, b"JOB_NOT_FOUND", b"Job given in work result not found")
         elif len(parts) != 3:
-            self._malformed(peer, kind)
+            self._malformed(peer, code)
         else:
             job.progress = (b"%d" % _integer(parts[1]), b"%d" % _integer(parts[2]))
             packet = RESPONSE + data[start - 8 : stop]
             for listener in job.listeners:
                 self._send(listener, packet)
 
-    # -- the end of jobs -----------------------------------------------------------------------------------------
+    # -- options and questions ---------------------------------------------------------------------------------------
 
-    def _end(self, job: Job) -> None:
-        """Forget a job, here and in the journal."""
-        job.state = _GONE
-        job.worker = None
-        del self.jobs[job.handle]
-        if job.unique:
-            key = _key(job)
-            if job.function.by_unique.get(key) is job:
-                del job.function.by_unique[key]
-        if job.number:
-            self.ledger.end(job)
-
-    def _end_failed(self, job: Job) -> None:
-        packet = encode(Kind.WORK_FAIL, job.handle)
-        for listener in job.listeners:
-            listener.listening.pop(job.handle, None)
-            self._send(listener, packet)
-        job.listeners = ()
-        self._end(job)
-
-    def drop(self, job: Job) -> None:
-        """Take a job that does not run out of its queue and forget it."""
-        if job.state == _QUEUED:
-            job.function.forget(job)
-        elif job.state == _SCHEDULED:
-            job.function.waiting -= 1
-        self._end_failed(job)
-        job.payload = b""  # its entry in the queue may stay for a while
-
-    def _requeue(self, job: Job) -> None:
-        """Give back a job whose worker vanished, or gave up, or was too slow."""
-        worker = job.worker
-        if worker is not None:
-            worker.jobs.pop(job.handle, None)
-        job.worker = None
-        job.progress = None
-        job.retries += 1
-        job.function.running -= 1
-        self.requeued += 1
-        if 0 < self.settings.attempts <= job.retries:
-            self.failed += 1
-            self._end_failed(job)
-        elif not (job.background or job.listeners):
-            self._end(job)
-        else:
-            if job.retries < POISON:
-                job.function.append_left(job)
-            else:
-                job.function.append(job)
-            if job.function.sleepers:
-                self._wake(job.function)
-
-    def _stop_listening(self, peer: Peer, job: Job) -> None:
-        """Take note that a client went: a waiting job that nobody else wants is dropped, a running one goes on."""
-        peer.listening.pop(job.handle, None)
-        job.listeners = tuple(listener for listener in job.listeners if listener is not peer)
-        if not (job.listeners or job.background) and job.state == _QUEUED:
-            self.drop(job)
-
-    def cancel(self, job: Job) -> None:
-        """Drop a job that waits, telling its clients; one that runs is not run again."""
-        if job.state == _RUNNING:
-            job.background = False
-            for listener in job.listeners:
-                listener.listening.pop(job.handle, None)
-                self._send(listener, encode(Kind.WORK_FAIL, job.handle))
-            job.listeners = ()
-        elif job.state != _COMMITTING:
-            self.drop(job)
-
-    # -- abilities, options, questions ---------------------------------------------------------------------------
-
-    def function(self, name: bytes) -> Function:
-        """Return the function of this name, a new one if there is none."""
-        function = self.functions.get(name)
-        if function is None:
-            function = self.functions[name] = Function(name)
-        return function
-
-    def drop_function(self, function: Function) -> bool:
-        """Forget a function and the jobs that wait for it, telling their clients; return False if it is in use."""
-        if function.workers or function.running:
-            return False
-        for job in [job for job in self.jobs.values() if job.function is function]:
-            self.cancel(job)
-        if function.total:
-            return False
-        del self.functions[function.name]
-        return True
-
-    def _can_do(self, peer: Peer, _kind: int, data: bytes, start: int, stop: int) -> None:
-        self._register(peer, data[start:stop], 0.0)
-
-    def _can_do_timeout(self, peer: Peer, kind: int, data: bytes, start: int, stop: int) -> None:
-        name, separator, limit = data[start:stop].partition(b"\0")
-        if not separator:
-            self._malformed(peer, kind)
-            return
-        milliseconds = _integer(limit)
-        self._register(peer, name, max(1.0, milliseconds / 1000) if milliseconds > 0 else 0.0)
-
-    def _register(self, peer: Peer, name: bytes, limit: float) -> None:
-        function = self.function(name)
-        if function not in peer.abilities:
-            function.workers += 1
-            peer.order.insert(0, function)
-        peer.abilities[function] = limit
-        if peer.asleep:
-            function.sleepers[peer] = None
-            if function.queued:
-                self._wake(function)
-
-    def _cant_do(self, peer: Peer, _kind: int, data: bytes, start: int, stop: int) -> None:
-        function = self.functions.get(data[start:stop])
-        if function is not None and function in peer.abilities:
-            self._unregister(peer, function)
-
-    def _reset_abilities(self, peer: Peer, _kind: int, _data: bytes, _start: int, _stop: int) -> None:
-        for function in list(peer.abilities):
-            self._unregister(peer, function)
-
-    def _unregister(self, peer: Peer, function: Function) -> None:
-        del peer.abilities[function]
-        peer.order.remove(function)
-        function.workers -= 1
-        function.sleepers.pop(peer, None)
-        for job in reversed([job for job in peer.jobs.values() if job.function is function]):
-            self._requeue(job)
-        if peer.woken_for is function:
-            self._woken.pop(peer, None)
-            self._pass_on(peer, None)
-
-    def _set_client_id(self, peer: Peer, _kind: int, data: bytes, start: int, stop: int) -> None:
+    def _set_client_id(self, peer: Peer, _code: int, data: bytes, start: int, stop: int) -> None:
         peer.client_id = data[start:stop][:127] or b"-"
 
-    def _option(self, peer: Peer, _kind: int, data: bytes, start: int, stop: int) -> None:
+    def _option(self, peer: Peer, _code: int, data: bytes, start: int, stop: int) -> None:
         if data[start:stop].lower() == b"exceptions":
             peer.exceptions = True
             peer.emit(encode(Kind.OPTION_RES, data[start:stop]))
         else:
             self._error(peer, b"UNKNOWN_OPTION", b"Server does not recognize given option")
 
-    def _echo(self, peer: Peer, _kind: int, data: bytes, start: int, stop: int) -> None:
+    def _echo(self, peer: Peer, _code: int, data: bytes, start: int, stop: int) -> None:
         peer.emit(encode(Kind.ECHO_RES, data[start:stop]))
 
-    def _get_status(self, peer: Peer, _kind: int, data: bytes, start: int, stop: int) -> None:
+    def _get_status(self, peer: Peer, _code: int, data: bytes, start: int, stop: int) -> None:
         handle = data[start:stop].removesuffix(b"\0")
         peer.emit(encode(Kind.STATUS_RES, handle, *_answer_status(self.jobs.get(handle))))
 
-    def _get_status_unique(self, peer: Peer, _kind: int, data: bytes, start: int, stop: int) -> None:
+    def _get_status_unique(self, peer: Peer, _code: int, data: bytes, start: int, stop: int) -> None:
         unique = data[start:stop].removesuffix(b"\0")
         found = (function.by_unique.get(unique) for function in self.functions.values())
         job = next((job for job in found if job is not None), None)
         clients = b"%d" % (len(job.listeners) if job else 0)
         peer.emit(encode(Kind.STATUS_RES_UNIQUE, unique, *_answer_status(job), clients))
 
-    def _unexpected(self, peer: Peer, _kind: int, _data: bytes, _start: int, _stop: int) -> None:
+    def _unexpected(self, peer: Peer, _code: int, _data: bytes, _start: int, _stop: int) -> None:
         self._error(peer, b"INVALID_COMMAND", b"Command not expected")
 
-    # -- the table -----------------------------------------------------------------------------------------------
+    # -- the table ---------------------------------------------------------------------------------------------------
 
-    def _table(self) -> list[Callable[[Peer, int, bytes, int, int], None]]:
-        """Return what to call for each type of packet, by its number."""
-        table: list[Callable[[Peer, int, bytes, int, int], None]] = [self._unexpected] * 43
-        for kind, handler in {
+    def _table(self) -> dict[int, Callable[[Peer, int, bytes, int, int], None]]:
+        """Return what to call for each request, by the magic and type of its header."""
+        known: dict[int, Callable[[Peer, int, bytes, int, int], None]] = {
             Kind.CAN_DO: self._can_do,
             Kind.CANT_DO: self._cant_do,
             Kind.RESET_ABILITIES: self._reset_abilities,
@@ -834,22 +469,14 @@ class Broker:
             Kind.SET_CLIENT_ID: self._set_client_id,
             Kind.CAN_DO_TIMEOUT: self._can_do_timeout,
             Kind.OPTION_REQ: self._option,
-        }.items():
-            table[kind] = handler
-        return table
+        }
+        return {_REQUEST + kind: known.get(kind, self._unexpected) for kind in range(1, 43)}
 
 
 def _handle(data: bytes, start: int, stop: int) -> bytes:
     """Return the handle that a packet begins with; nothing when no NUL ends it."""
     end = data.find(b"\0", start, stop)
     return data[start:end] if end > start else b""
-
-
-def _key(job: Job) -> bytes | tuple[bytes, bytes]:
-    """Return what a later submit is compared with; ``-`` stands for the payload."""
-    if job.unique != b"-":
-        return job.unique
-    return (job.unique, job.payload) if job.payload else b""
 
 
 def _answer_status(job: Job | None) -> tuple[bytes, bytes, bytes, bytes]:

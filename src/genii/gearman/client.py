@@ -1,4 +1,4 @@
-"""The blocking client of job servers, over ``exchange`` and ``pool``, and what it shares with its asyncio twin."""
+"""The blocking client of job servers: carries out the steps of ``calls`` over connections of its own."""
 
 from __future__ import annotations
 
@@ -9,47 +9,25 @@ import socket
 import sys
 import time
 from collections import deque
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, Self
 
-from genii.errors import ConnectionLost, NotRunning, PeerError, TimedOut, UsageError
+from genii.errors import ConnectionLost, NotRunning, PeerError, TimedOut
+from genii.gearman.calls import Ask, Calls, due_time, handle
 from genii.gearman.codecs import Codec, codec
-from genii.gearman.exchange import Exchange, JobStatus, Question, Task, submit_packet
+from genii.gearman.exchange import Exchange, JobStatus, Question, Task
 from genii.gearman.pool import Pool, read_servers
-from genii.gearman.protocol import HIGH, LOW, NORMAL, Kind, request
+from genii.gearman.protocol import Kind, request
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
+    from genii.gearman.calls import JobHandle, Priority, Report, Steps, Value
     from genii.system.listen import Address
 
-    Priority = Literal["high", "normal", "low"]
+__all__ = ["BaseClient", "Client", "connect"]
 
-__all__ = ["BaseClient", "Client", "JobHandle", "Report", "connect", "due_time"]
-
-_PRIORITIES = {"high": HIGH, "normal": NORMAL, "low": LOW}
 CHUNK = 1 << 18
-
-
-class JobHandle(str):
-    """The name that a server gave to a job; ``server`` is the address of that server."""
-
-    __slots__ = ("server",)
-
-    server: Address | None
-
-    def __new__(cls, handle: str, server: Address | None = None) -> Self:
-        """Make it of the handle's text."""
-        self = super().__new__(cls, handle)
-        self.server = server
-        return self
-
-
-class Report(NamedTuple):
-    """What a running job tells: ``kind`` is ``data``, ``warning`` or ``status``; ``value`` its data or (done, of)."""
-
-    kind: Literal["data", "warning", "status"]
-    value: Any
 
 
 def connect(address: Address, timeout: float, tls: ssl.SSLContext | None = None) -> socket.socket:
@@ -72,7 +50,7 @@ def connect(address: Address, timeout: float, tls: ssl.SSLContext | None = None)
 
 
 class BaseClient:
-    """What both clients share: arguments to packets, answers to values."""
+    """What both clients are told, and which server they use next."""
 
     def __init__(
         self,
@@ -86,25 +64,21 @@ class BaseClient:
         tls: ssl.SSLContext | None = None,
     ) -> None:
         found = read_servers(servers)
-        self.codec = _codec(codec)
         self.timeout = timeout
         self.connect_timeout = connect_timeout
         self.exceptions = exceptions
         self.tls = tls
+        self._calls = Calls(_codec(codec))
         self._pool = Pool(found, random.randrange(len(found)) if shuffle else 0)  # noqa: S311 -- spreads load
 
-    def _packet(
-        self, function: str, payload: Any, unique: str, priority: Priority, *, background: bool, at: int = 0
-    ) -> bytes:
-        if priority not in _PRIORITIES:
-            raise UsageError(f"priority {priority!r}: it is 'high', 'normal' or 'low'")
-        if "\0" in function or "\0" in unique:
-            raise UsageError("the name of a function and a unique id can't contain NUL")
-        data = self.codec.encode(payload)
-        name, key = function.encode(), unique.encode()
-        if len(key) > 63:
-            raise UsageError(f"the unique id {unique!r} is longer than 63 bytes")
-        return submit_packet(name, data, key, priority=_PRIORITIES[priority], background=background, at=at)
+    def _candidates(self, ask: Ask) -> Sequence[Address]:
+        """Return the servers to try, the best first."""
+        return ask.servers or self._pool.order(time.monotonic(), ask.unique)
+
+    def _knowing(self, handle: str) -> Sequence[Address]:
+        """Return the servers that may know a job: its own if that is known, else all."""
+        server = getattr(handle, "server", None)
+        return self._pool.servers if server is None else [server]
 
     def _note_failure(self, address: Address) -> None:
         self._pool.failed(address, time.monotonic(), random.random())  # noqa: S311 -- spreads retries
@@ -113,35 +87,9 @@ class BaseClient:
         told = ", ".join(f"{address} ({error.strerror or error})" for address, error in tried)
         return NotRunning(f"no job server answers: {told}")
 
-    def _report(self, kind: Kind, parts: list[bytes]) -> Report:
-        if kind == Kind.WORK_STATUS:
-            return Report("status", (int(parts[0] or b"0"), int(parts[1] or b"0")))
-        if kind == Kind.WORK_WARNING:
-            return Report("warning", parts[0])
-        return Report("data", parts[0])
-
-    def _heard(self, on_report: Callable[[Report], None] | None) -> Callable[[Kind, list[bytes]], None] | None:
-        if on_report is None:
-            return None
-        return lambda kind, parts: on_report(self._report(kind, parts))
-
-    def _result(self, task: Question) -> Any:
-        if task.error is not None:
-            raise task.error
-        return self.codec.decode(task.answer[0])
-
 
 def _codec(choice: str | Codec) -> Codec:
     return codec(choice)
-
-
-def due_time(at: float | None, after: float | None) -> int:
-    """Return when a job is to run, in whole seconds since the epoch; 0: now."""
-    if at is not None and after is not None:
-        raise UsageError("give a job one of 'at' and 'after', not both")
-    if after is not None:
-        at = time.time() + after
-    return 0 if at is None else max(1, int(-(-at // 1)))
 
 
 class _Connection:
@@ -256,18 +204,7 @@ class Client(BaseClient):
 
         A job whose connection is lost is submitted again up to ``retries`` times: it may then run twice.
         """
-        packet = self._packet(function, payload, unique, priority, background=False)
-        deadline = self._deadline(timeout)
-        while True:
-            task = Task(heard=self._heard(on_report))
-            try:
-                connection = self._ask(task, packet, unique.encode(), deadline)
-                self._finish(connection, task, deadline, function)
-                return self._result(task)
-            except ConnectionLost:
-                if retries <= 0:
-                    raise
-                retries -= 1
+        return self._run(self._calls.call(function, payload, unique, priority, timeout, retries, on_report))
 
     def submit(
         self,
@@ -284,14 +221,8 @@ class Client(BaseClient):
 
         It runs as soon as a worker is free, or not before ``at`` (seconds since the epoch) or ``after`` seconds.
         """
-        packet = self._packet(function, payload, unique, priority, background=True, at=due_time(at, after))
-        task = Task(background=True)
-        deadline = self._deadline(timeout)
-        connection = self._ask(task, packet, unique.encode(), deadline)
-        self._wait(connection, task, deadline, function)
-        if task.error is not None:
-            raise task.error
-        return JobHandle(task.handle.decode(), connection.address)
+        due = due_time(at, after, time.time())
+        return self._run(self._calls.submit(function, payload, unique, priority, due, timeout))
 
     def submit_many(
         self, function: str, payloads: Iterable[Any], *, priority: Priority = "normal", window: int = 1000
@@ -301,11 +232,11 @@ class Client(BaseClient):
         waiting: deque[tuple[Task, _Connection]] = deque()
         for payload in payloads:
             task = Task(background=True)
-            packet = self._packet(function, payload, "", priority, background=True)
-            waiting.append((task, self._ask(task, packet, b"", None)))
+            packet = self._calls.packet(function, payload, "", priority, background=True)
+            waiting.append((task, self._send(Ask(task, packet, function), None)))
             if len(waiting) >= window:
-                handles.append(self._handle(*waiting.popleft()))
-        handles += [self._handle(task, connection) for task, connection in waiting]
+                handles.append(self._handle(*waiting.popleft(), function))
+        handles += [self._handle(task, connection, function) for task, connection in waiting]
         return handles
 
     def map(
@@ -333,14 +264,14 @@ class Client(BaseClient):
                         exhausted = True
                         break
                     task = Task()
-                    packet = self._packet(function, payload, "", priority, background=False)
-                    waiting.append((task, self._ask(task, packet, b"", self._deadline(timeout))))
+                    packet = self._calls.packet(function, payload, "", priority)
+                    waiting.append((task, self._send(Ask(task, packet, function), self._deadline(timeout))))
                 if not waiting:
                     return
                 task, connection = waiting[0]
                 self._finish(connection, task, self._deadline(timeout), function)
                 waiting.popleft()
-                yield self._result(task)
+                yield self._calls.result(task)
         finally:
             for task, connection in waiting:
                 connection.exchange.forget(task)
@@ -354,34 +285,46 @@ class Client(BaseClient):
 
     def status(self, handle: str, *, timeout: float | None = None) -> JobStatus:
         """Ask for the status of a job: at its own server, or at each one until one knows it."""
-        return self._status(Kind.GET_STATUS, handle, getattr(handle, "server", None), timeout)
+        return self._run(self._calls.status(Kind.GET_STATUS, handle, self._knowing(handle), timeout))
 
     def status_unique(self, unique: str, *, timeout: float | None = None) -> JobStatus:
         """Ask for the status of a job by its unique id."""
-        return self._status(Kind.GET_STATUS_UNIQUE, unique, None, timeout)
+        return self._run(self._calls.status(Kind.GET_STATUS_UNIQUE, unique, self._pool.servers, timeout))
 
     def echo(self, data: bytes = b"?", *, timeout: float | None = None) -> bytes:
         """Have a server send bytes back."""
-        question = Question()
-        connection = self._ask(question, request(Kind.ECHO_REQ, data), b"", self._deadline(timeout))
-        self._wait(connection, question, self._deadline(timeout), "echo")
-        if question.error is not None:
-            raise question.error
-        return question.answer[0]
+        return self._run(self._calls.echo(data, timeout))
 
     # -- inside ---------------------------------------------------------------------------------------------------
+
+    def _run(self, steps: Steps[Value]) -> Value:
+        """Carry out steps one after the other, and return what they lead to."""
+        try:
+            ask = next(steps)
+            while True:
+                try:
+                    deadline = self._deadline(ask.timeout)
+                    connection = self._send(ask, deadline)
+                    self._finish(connection, ask.question, deadline, ask.what)
+                except Exception as error:
+                    ask = steps.throw(error)
+                else:
+                    ask = steps.send(connection.address)
+        except StopIteration as end:
+            value: Value = end.value
+            return value
 
     def _deadline(self, timeout: float | None) -> float | None:
         timeout = self.timeout if timeout is None else timeout
         return None if timeout is None else time.monotonic() + timeout
 
-    def _connection(self, unique: bytes) -> _Connection:
+    def _connection(self, ask: Ask) -> _Connection:
         """Return a connection to the best server that can be reached."""
         if self._process != os.getpid():  # a fork must not share its parent's connections
             self._connections = {}
             self._process = os.getpid()
         tried: list[tuple[Address, OSError]] = []
-        for address in self._pool.order(time.monotonic(), unique):
+        for address in self._candidates(ask):
             connection = self._connections.get(address)
             if connection is not None:
                 return connection
@@ -391,7 +334,7 @@ class Client(BaseClient):
                 tried.append((address, error))
                 self._note_failure(address)
                 continue
-            self._pool.succeeded(address, keep=not unique)
+            self._pool.succeeded(address, keep=not (ask.unique or ask.servers))
             self._connections[address] = connection
             if self.exceptions:
                 connection.exchange.ask(Question())
@@ -399,10 +342,10 @@ class Client(BaseClient):
             return connection
         raise self._failed(tried)
 
-    def _ask(self, question: Question, packet: bytes, unique: bytes, deadline: float | None) -> _Connection:
+    def _send(self, ask: Ask, deadline: float | None) -> _Connection:
         """Send a request; a connection that turns out to be dead before anything was sent on it is replaced once."""
         for attempt in (1, 2):
-            connection = self._connection(unique)
+            connection = self._connection(ask)
             try:
                 connection.receive(None, only_ready=True)
             except (ConnectionLost, PeerError):
@@ -411,9 +354,9 @@ class Client(BaseClient):
                     raise
                 continue
             break
-        connection.exchange.ask(question)
+        connection.exchange.ask(ask.question)
         try:
-            connection.send(packet, deadline)
+            connection.send(ask.packet, deadline)
         except BaseException:
             self._lost(connection)  # half a packet may be out
             raise
@@ -438,42 +381,16 @@ class Client(BaseClient):
         if isinstance(question.error, ConnectionLost):
             self._lost(connection)
 
-    def _finish(self, connection: _Connection, task: Task, deadline: float | None, what: str) -> None:
+    def _finish(self, connection: _Connection, question: Question, deadline: float | None, what: str) -> None:
         try:
-            self._wait(connection, task, deadline, what)
+            self._wait(connection, question, deadline, what)
         except BaseException:
-            if task.handle:
-                connection.exchange.forget(task)
+            if isinstance(question, Task) and question.handle:
+                connection.exchange.forget(question)
             else:
                 self._lost(connection)  # its answer would be taken for that of the next request
             raise
 
-    def _handle(self, task: Task, connection: _Connection) -> JobHandle:
-        self._wait(connection, task, self._deadline(None), "submit")
-        if task.error is not None:
-            raise task.error
-        return JobHandle(task.handle.decode(), connection.address)
-
-    def _status(self, kind: Kind, key: str, server: Address | None, timeout: float | None) -> JobStatus:
-        status = None
-        for address in [server] if server is not None else self._pool.servers:
-            question = Question()
-            single = self._only(address)
-            connection = single._ask(question, request(kind, key.encode()), b"", self._deadline(timeout))
-            single._wait(connection, question, self._deadline(timeout), key)
-            if question.error is not None:
-                raise question.error
-            status = JobStatus(question.answer)
-            if status.known:
-                break
-        assert status is not None
-        return status
-
-    def _only(self, address: Address) -> Client:
-        """Return a client of one server that shares this one's connections."""
-        if self._pool.servers == [address]:
-            return self
-        other = Client.__new__(Client)
-        other.__dict__.update(self.__dict__)
-        other._pool = Pool([address])
-        return other
+    def _handle(self, task: Task, connection: _Connection, what: str) -> JobHandle:
+        self._wait(connection, task, self._deadline(None), what)
+        return handle(task, connection.address)

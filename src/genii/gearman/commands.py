@@ -130,6 +130,7 @@ def _maxqueue(broker: Broker, _peer: Peer, words: list[bytes]) -> bytes:
             limits *= 3
         high, normal, low = (max(0, limit) for limit in (*limits, 0, 0, 0)[:3])
         function.limits = (high, normal, low) if high or normal or low else None
+        function.guarded = function.guarded or function.limits is not None
     return _OK
 
 

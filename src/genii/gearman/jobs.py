@@ -14,13 +14,19 @@ if TYPE_CHECKING:
     from genii.gearman.job import Job
     from genii.gearman.link import Link
 
-__all__ = ["Function", "Peer"]
+__all__ = ["MAX_FUNCTION", "Function", "Peer"]
+
+MAX_FUNCTION = 0xFFFF
+"""The longest name of a function, in bytes; the journal has two bytes for its length."""
 
 
 class Function:
     """The jobs of one name: a queue for each priority, and who would serve them."""
 
-    __slots__ = ("by_unique", "dead", "limits", "name", "queued", "queues", "running", "sleepers", "waiting", "workers")
+    __slots__ = (
+        "by_unique", "dead", "guarded", "limits", "name", "queued", "queues", "running", "sleepers", "waiting",
+        "workers",
+    )  # fmt: skip
 
     def __init__(self, name: bytes) -> None:
         self.name = name
@@ -34,6 +40,9 @@ class Function:
         """Entries of the queues whose job is gone."""
         self.workers = 0
         self.limits: tuple[int, int, int] | None = None
+        """How many jobs of each priority may be there before more are refused; 0: any number."""
+        self.guarded = len(name) > MAX_FUNCTION
+        """Whether a new job is looked at twice: the queue has limits, or the name is too long."""
         self.sleepers: dict[Peer, None] = {}
         """Workers that asked to be woken, in the order in which they fell asleep."""
         self.by_unique: dict[bytes | tuple[bytes, bytes], Job] = {}

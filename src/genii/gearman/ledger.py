@@ -15,8 +15,8 @@ from genii.gearman.records import Submitted, encode_ended, encode_submitted
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from genii.gearman.broker import Broker
     from genii.gearman.jobs import Peer
+    from genii.gearman.queues import Queues
     from genii.gearman.records import Ended
 
 __all__ = ["Batch", "Ledger"]
@@ -47,7 +47,7 @@ class Ledger:
 
     __slots__ = ("_broker", "batch")
 
-    def __init__(self, broker: Broker) -> None:
+    def __init__(self, broker: Queues) -> None:
         self.batch = Batch()
         self._broker = broker
 

@@ -6,7 +6,7 @@ import logging
 from collections import deque
 from typing import TYPE_CHECKING, Protocol
 
-from genii.gearman.reactor import READ, WRITE
+from genii.gearman.reactor import EDGE, HANG_UP, READ, WRITE
 
 if TYPE_CHECKING:
     import socket
@@ -39,12 +39,18 @@ class Carrier(Protocol):
 class Link:
     """A connection: moves bytes between its socket and the broker."""
 
-    __slots__ = ("_recv", "_send", "backlog", "peer", "progress_at", "server", "socket", "waiting")
+    __slots__ = (
+        "_receive", "_recv", "_send", "backlog", "peer", "progress_at", "reactor", "reading", "server", "socket",
+        "waiting",
+    )  # fmt: skip
 
     def __init__(self, server: Carrier, connection: socket.socket, peer: Peer) -> None:
         self.server = server
+        self.reactor = server.reactor
         self.socket = connection
         self.peer = peer
+        self.reading = READ | HANG_UP | EDGE
+        """What to watch for. A read that gets less than it asked for has emptied the socket, so the edge is enough."""
         self.backlog: deque[bytes | memoryview] = deque()
         """What the kernel did not take yet."""
         self.waiting = 0
@@ -52,6 +58,7 @@ class Link:
         self.progress_at = 0.0
         self._recv = connection.recv
         self._send: Callable[[bytes | memoryview], int] = connection.send
+        self._receive = server.broker.receive
 
     def ready(self, events: int) -> None:
         """Read or write, as epoll says."""
@@ -60,8 +67,10 @@ class Link:
             return
         if events & WRITE:
             self.write_backlog()
-        if events & ~WRITE and self.peer.link is self:
+        if events & READ and self.peer.link is self:
             self.read()
+        while events & ~(READ | WRITE) and self.peer.link is self:
+            self.read()  # the other side has hung up: nothing will tell of what is left again
 
     def read(self) -> None:
         """Hand one chunk to the broker."""
@@ -71,15 +80,17 @@ class Link:
             return
         except OSError:
             data = b""
-        if data:
-            self.hand_over(data)
-        else:
-            self.close()
+        self.hand_over(data)
+        if len(data) == CHUNK and self.peer.link is self:
+            self.reactor.change(self.socket.fileno(), self._interest())  # there may be more: have epoll look again
 
     def hand_over(self, data: bytes) -> None:
         """Give the broker what arrived; a mistake of ours ends this connection, not the server."""
+        if not data:
+            self.close()
+            return
         try:
-            self.server.broker.receive(self.peer, data, self.server.reactor.now)
+            self._receive(self.peer, data, self.reactor.now)
         except Exception:
             _log.exception("cut %s: an internal error, please report it", self.peer.address)
             self.close()
@@ -94,7 +105,7 @@ class Link:
             self.backlog.append(data)
             self.waiting += len(data)
             if self.waiting > HIGH_WATER:
-                self.server.reactor.change(self.socket.fileno(), WRITE)
+                self.reactor.change(self.socket.fileno(), WRITE)
             return
         try:
             sent = self._send(data)
@@ -106,9 +117,9 @@ class Link:
         if sent < len(data):
             self.backlog.append(memoryview(data)[sent:])
             self.waiting = len(data) - sent
-            self.progress_at = self.server.reactor.now
+            self.progress_at = self.reactor.now
             self.server.stalling[self] = None
-            self.server.reactor.change(self.socket.fileno(), self._interest())
+            self.reactor.change(self.socket.fileno(), self._interest())
 
     def write_backlog(self) -> None:
         """Send more of what is kept."""
@@ -123,7 +134,7 @@ class Link:
                 self.close()
                 return
             self.waiting -= sent
-            self.progress_at = self.server.reactor.now
+            self.progress_at = self.reactor.now
             if sent < len(data):
                 backlog[0] = memoryview(data)[sent:]
                 break
@@ -133,12 +144,12 @@ class Link:
             if self.peer.closing:
                 self.close()
                 return
-        self.server.reactor.change(self.socket.fileno(), self._interest())
+        self.reactor.change(self.socket.fileno(), self._interest())
 
     def _interest(self) -> int:
         if not self.backlog:
-            return READ
-        return WRITE if self.waiting > LOW_WATER else READ | WRITE
+            return self.reading
+        return WRITE if self.waiting > LOW_WATER else self.reading | WRITE
 
     def close(self) -> None:
         """Close the connection and tell the broker."""
@@ -146,6 +157,6 @@ class Link:
             return
         self.peer.link = None
         self.server.stalling.pop(self, None)
-        self.server.reactor.unwatch(self.socket.fileno())
+        self.reactor.unwatch(self.socket.fileno())
         self.socket.close()
         self.server.broker.disconnect(self.peer)

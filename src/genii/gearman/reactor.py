@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-__all__ = ["READ", "WRITE", "Reactor", "Watched"]
+__all__ = ["EDGE", "HANG_UP", "READ", "WRITE", "Reactor", "Watched"]
 
-READ, WRITE = select.EPOLLIN, select.EPOLLOUT
+READ, WRITE, HANG_UP, EDGE = select.EPOLLIN, select.EPOLLOUT, select.EPOLLRDHUP, select.EPOLLET
 
 _NEVER = inf
 

@@ -10,7 +10,7 @@ import socket
 import time
 from typing import TYPE_CHECKING
 
-from genii.gearman.broker import Broker, Settings
+from genii.gearman.broker import Broker
 from genii.gearman.jobs import Peer
 from genii.gearman.link import HIGH_WATER, Link
 from genii.gearman.reactor import Reactor
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from genii.gearman.journal import Journal
+    from genii.gearman.settings import Settings
 
 __all__ = ["JobServer"]
 
@@ -180,7 +181,7 @@ class JobServer:
             link = Link(self, connection, peer)
         peer.link = link
         self.broker.connect(peer)
-        self.reactor.watch(connection.fileno(), link)
+        self.reactor.watch(connection.fileno(), link, link.reading)
 
     def rest(self, door: Door) -> None:
         """Accept nothing for a while: descriptors or memory have run out."""
@@ -195,8 +196,9 @@ class JobServer:
         broker = self.broker
         if now >= self._next_tick or broker.rescheduled:
             self._tick(now)
-        if self.journal is not None and broker.ledger.batch.records:
-            self._feed_journal(self.journal, now)
+        journal = self.journal
+        if journal is not None and broker.ledger.batch.records:
+            self._feed_journal(journal, now)
         if broker.dirty:
             self._flush()
         if broker.stopping or (self._how and not broker.jobs):

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from genii.events.http import Server
-    from genii.gearman.broker import Settings
     from genii.gearman.journal import Durability
+    from genii.gearman.settings import Settings
     from genii.system.listen import Address
 
 __all__ = ["Serving", "default_journal", "serve"]

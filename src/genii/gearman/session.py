@@ -17,6 +17,7 @@ __all__ = ["Assignment", "Session", "choose"]
 
 _GRAB = request(Kind.GRAB_JOB_UNIQ)
 _SLEEP = request(Kind.PRE_SLEEP)
+_RESET = request(Kind.RESET_ABILITIES)
 _ECHO = request(Kind.ECHO_REQ, b"heartbeat")
 
 
@@ -43,11 +44,21 @@ class Session:
         self._reader = PacketReader()
         self._heard_at = now
         self._checking = False
+        self.offer(functions)
+
+    def offer(self, functions: Mapping[bytes, float]) -> None:
+        """Tell the server what this worker can do, with the seconds that each job may take (0: any time)."""
         for name, limit in functions.items():
             if limit:
                 self.out.append(request(Kind.CAN_DO_TIMEOUT, name, b"%d" % (limit * 1000)))
             else:
                 self.out.append(request(Kind.CAN_DO, name))
+        self.called = True
+
+    def withdraw(self) -> None:
+        """Tell the server that this worker takes nothing for now."""
+        self.out.append(_RESET)
+        self.called = False
 
     def grab(self) -> None:
         """Ask for a job."""

@@ -53,6 +53,7 @@ class TlsLink(Link):
         super().__init__(server, connection, peer)
         self._tls = connection
         self._shaken = False
+        self.reading = READ
         self._send = self._send_tls
 
     def ready(self, events: int) -> None:
@@ -60,10 +61,13 @@ class TlsLink(Link):
         if not self._shaken:
             self._shake_hands()
         else:
-            super().ready(events)
+            if events & WRITE:
+                self.write_backlog()
+            if events & ~WRITE:
+                self.read()
 
     def _shake_hands(self) -> None:
-        reactor, descriptor = self.server.reactor, self.socket.fileno()
+        reactor, descriptor = self.reactor, self.socket.fileno()
         try:
             self._tls.do_handshake()
         except ssl.SSLWantReadError:
@@ -86,9 +90,6 @@ class TlsLink(Link):
                 return
             except (OSError, ValueError):
                 data = b""
-            if not data:
-                self.close()
-                return
             self.hand_over(data)
 
     def _send_tls(self, data: bytes | memoryview) -> int:

@@ -25,11 +25,13 @@ from genii.gearman.methods import Ability, ability, methods
 from genii.gearman.pool import read_servers
 from genii.gearman.protocol import Kind, request
 from genii.gearman.session import Assignment, Session, choose
+from genii.gearman.telling import make_teller
 
 if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable, Iterable
 
+    from genii.gearman.telling import Teller
     from genii.system.listen import Address
 
 __all__ = ["RunningJob", "Worker"]
@@ -104,6 +106,8 @@ class Worker:
         self._abilities: dict[bytes, Ability] = {}
         self._done = 0
         self._stopping = False
+        self._paused = False
+        self._teller: Teller | None = None
         self._wake: Callable[[], None] = lambda: None
         start = type(self).__name__ if type(self) is not Worker else ""
         chosen = prefix if prefix is not None else self.prefix if self.prefix is not None else start
@@ -127,12 +131,25 @@ class Worker:
         self._stopping = True
         self._wake()
 
+    def pause(self) -> None:
+        """Take no more jobs until ``resume``, after the current one; may be called from anywhere, as ``stop``."""
+        self._paused = True
+        self._wake()
+
+    def resume(self) -> None:
+        """Take jobs again."""
+        self._paused = False
+        self._wake()
+
     def run(self, *, signals: bool = True) -> None:
         """Work until ``stop``, ``max_jobs``, or a TERM, INT or QUIT signal (unless ``signals`` is off; main thread).
 
+        TSTP pauses it, CONT lets it go on.
         Raises UsageError when there is nothing to offer.
         """
-        self._check()
+        self.check()
+        self._stopping = False
+        self._done = 0
         if any(made.is_async for made in self._abilities.values()):
             import asyncio
 
@@ -147,22 +164,35 @@ class Worker:
         """
         from genii.gearman.async_worker import serve
 
-        self._check()
+        self.check()
+        self._stopping = False
+        self._done = 0
         await serve(self, concurrency=concurrency, signals=signals, inline=inline)
 
     # -- for the shells of this package ---------------------------------------------------------------------------
 
-    def _check(self) -> None:
+    def check(self) -> None:
+        """Raise UsageError when there is nothing to offer."""
         if not self._abilities:
             raise UsageError(
                 f"{type(self).__name__} offers no jobs: it has no public methods and nothing is registered"
             )
-        self._stopping = False
-        self._done = 0
 
     def _session(self, now: float) -> Session:
-        limits = {name: made.timeout for name, made in self._abilities.items()}
-        return Session(limits, self._client_id.encode(), now)
+        return Session({} if self._paused else self._limits(), self._client_id.encode(), now)
+
+    def _limits(self) -> dict[bytes, float]:
+        return {name: made.timeout for name, made in self._abilities.items()}
+
+    def _apply_pause(self, sessions: Iterable[Session]) -> None:
+        """Tell the servers that the worker takes no jobs now, or takes them again."""
+        for session in sessions:
+            if self._paused:
+                session.withdraw()
+            else:
+                session.offer(self._limits())
+        if self._teller is not None:
+            self._teller.say(f"PAUSED={int(self._paused)}")
 
     def _count(self) -> None:
         self._done += 1
@@ -219,6 +249,8 @@ class _Shift:
         self.by_descriptor: dict[int, _Line] = {}
         self.backoff = Backoff(initial=0.2, cap=30.0)
         self.next_check = 0.0
+        self.paused = False
+        self.teller = worker._teller = make_teller(worker._max_jobs)
 
     def run(self, *, signals: bool) -> None:
         """Work until the worker is to stop."""
@@ -226,7 +258,7 @@ class _Shift:
         button.setblocking(False)
         self.poll.register(bell, select.POLLIN)
         self.worker._wake = lambda: _ring(button)
-        restore = _catch_signals(self.worker.stop) if signals else []
+        restore = _catch_signals(self.worker) if signals else []
         try:
             while not self._finished():
                 self._turn(bell)
@@ -238,6 +270,8 @@ class _Shift:
                 self._part(line)
             bell.close()
             button.close()
+            if self.teller is not None:
+                self.teller.close()
 
     def _finished(self) -> bool:
         """Say whether to stop: not before a server that was asked for a job has answered."""
@@ -249,18 +283,29 @@ class _Shift:
         if now >= self.next_check:
             self._look_after(now)
         sessions = [line.session for line in self.lines if line.session is not None]
+        if self.paused != self.worker._paused:
+            self.paused = self.worker._paused
+            self.worker._apply_pause(sessions)
         if not self.worker._stopping and not any(session.grabbing for session in sessions):
             choose(sessions, 1)
         for line in self.lines:
             self._flush(line)
         if self._finished():
             return
-        for descriptor, _ in self.poll.poll(max(0.0, self.next_check - time.monotonic()) * 1000):
+        for descriptor, _ in self.poll.poll(self._patience() * 1000):
             line_or_none = self.by_descriptor.get(descriptor)
             if line_or_none is None:
                 bell.recv(100)
             else:
                 self._listen(line_or_none)
+
+    def _patience(self) -> float:
+        """Return the seconds for which nothing is to be done unless something happens."""
+        deadline = self.next_check
+        if self.teller is not None and self.teller.deadline is not None:
+            self.teller.settle()
+            deadline = min(deadline, self.teller.deadline or deadline)
+        return max(0.0, deadline - time.monotonic())
 
     def _look_after(self, now: float) -> None:
         """Connect what is not connected, and check what is silent."""
@@ -287,6 +332,8 @@ class _Shift:
         if line.failures:
             _log.warning("connected to %s again", line.address)
         line.failures = 0
+        if self.teller is not None:
+            self.teller.note("")
 
     def _part(self, line: _Line) -> None:
         """End a connection so that the last result arrives: a close with unread bytes would cut it off."""
@@ -314,6 +361,8 @@ class _Shift:
         chance = random.random()  # noqa: S311 -- spreads retries
         line.retry_at = time.monotonic() + self.backoff.delay(line.failures, chance)
         self.next_check = min(self.next_check, line.retry_at)
+        if self.teller is not None and all(other.session is None for other in self.lines):
+            self.teller.note(f"no job server: {line.address}: {why}")
 
     def _flush(self, line: _Line) -> None:
         session, connection = line.session, line.socket
@@ -344,8 +393,10 @@ class _Shift:
             self._work(line, assignment)
 
     def _work(self, line: _Line, assignment: Assignment) -> None:
-        worker = self.worker
+        worker, teller = self.worker, self.teller
         session = assignment.session
+        if teller is not None:
+            teller.begin(assignment.function)
 
         def send(packet: bytes) -> None:
             session.out.append(packet)
@@ -360,6 +411,8 @@ class _Shift:
         else:
             session.finish(Kind.WORK_COMPLETE, assignment.handle, result)
         worker._count()
+        if teller is not None:
+            teller.end(assignment.function)
         now = time.monotonic()
         for other in self.lines:
             if other.session is not None:
@@ -371,12 +424,17 @@ def _ring(button: socket.socket) -> None:
         button.send(b"\0")
 
 
-def _catch_signals(stop: Callable[[], None]) -> list[tuple[int, Any]]:
-    """Let TERM, INT and QUIT stop gracefully; a second INT interrupts."""
+def _catch_signals(worker: Worker) -> list[tuple[int, Any]]:
+    """Let TERM, INT and QUIT stop gracefully, TSTP and CONT pause; a second INT interrupts."""
 
-    def caught(number: int, _frame: object) -> None:
+    def stop(number: int, _frame: object) -> None:
         if number == signal.SIGINT:
             signal.signal(signal.SIGINT, signal.default_int_handler)
-        stop()
+        worker.stop()
 
-    return [(number, signal.signal(number, caught)) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)]
+    ends = [(number, signal.signal(number, stop)) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)]
+    return [
+        *ends,
+        (signal.SIGTSTP, signal.signal(signal.SIGTSTP, lambda *_: worker.pause())),
+        (signal.SIGCONT, signal.signal(signal.SIGCONT, lambda *_: worker.resume())),
+    ]

@@ -58,7 +58,7 @@ class AsyncWorker:
         self._concurrency = concurrency
         self._timeout = request_timeout
         self._event_loop = event_loop
-        self._manager = os.getppid()
+        self._manager = 0
         self._began: dict[asyncio.Task[None], int] = {}
         self._numbers: Sequence[int] = ()
         self._left = -1
@@ -69,7 +69,8 @@ class AsyncWorker:
         self.code = 0
 
     def prepare(self, numbers: Sequence[int]) -> None:
-        """Let the signals ``numbers`` mean: finish what is at work, then leave."""
+        """Begin in this process; let the signals ``numbers`` mean: finish what is at work, then leave."""
+        self._manager = os.getppid()
         self._numbers = numbers
         for number in numbers:
             signal.signal(number, self._leave_early)

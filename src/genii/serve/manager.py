@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import _signal  # without the enums of signal, whose conversions cost more than a fork
 import contextlib
-import ctypes
 import gc
-import logging
 import os
 import select
 import signal
@@ -20,11 +18,13 @@ from typing import TYPE_CHECKING
 
 from genii.errors import GeniiError, UsageError
 from genii.events.signals import Signals
+from genii.serve import messages
 from genii.serve.child import ADOPTED, Child
 from genii.serve.plan import replace_generation
 from genii.serve.recruit import Recruit, is_async
-from genii.serve.scoreboard import IDLE, TELL_READY, TELL_SATURATED
+from genii.serve.scoreboard import IDLE, TELL_READY, TELL_SATURATED, Scoreboard
 from genii.serve.upgrade import Trial, replace_process
+from genii.serve.worker import rehearse
 from genii.supervise.machine import KillGroup, SendStop, Spawn, Spawned, SpawnFailed, StartWanted
 from genii.supervise.scaling import Pace, scale
 from genii.supervise.state import State
@@ -37,15 +37,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from genii.serve.model import Handler, Settings
-    from genii.serve.scoreboard import Row, Scoreboard
+    from genii.serve.scoreboard import Row
     from genii.serve.upgrade import Handover
     from genii.supervise.machine import Effect
     from genii.supervise.scaling import Member
     from genii.system.pidfile import PidFile
 
 __all__ = ["Manager"]
-
-_log = logging.getLogger("genii.prefork")
 
 _ENDS = ("TERM", "INT", "QUIT")
 _OWN = ("USR2", "TTIN", "TTOU")
@@ -95,11 +93,13 @@ class Manager:
         self._trial: Trial | None = None
         self._poll = select.poll()
         self._by_descriptor: dict[int, Child] = {}
-        self.prctl = ctypes.CDLL(None).prctl
+        self._recruit: Recruit | None = None
         # The handlers of Python run between its instructions; one that comes right before poll(2) would wait with it.
         self._alarm, self._alarm_end = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._caught: list[int] = []
         self._blocked: list[int] = []
+        """What must not reach a worker before it has handlers of its own: what we catch, and what we pass on."""
         self._now = time.monotonic()
 
     # For hooks and users.
@@ -159,7 +159,9 @@ class Manager:
         names = [name.upper().removeprefix("SIG") for name in self.settings.signals]
         for name in dict.fromkeys((*names, *_ENDS, "HUP", *_OWN)):
             signals.on(name, lambda: None)
-            self._blocked.append(int(parse_signal(name)))
+            self._caught.append(int(parse_signal(name)))
+        passed_on = {int(parse_signal(name)) for name in self.settings.signals.values() if name is not None}
+        self._blocked = [*{*self._caught, *passed_on} - {_signal.SIGKILL, _signal.SIGSTOP}]
         signal.set_wakeup_fd(self._alarm_end, warn_on_full_buffer=False)
         for number in (signal.SIGPIPE, signal.SIGALRM):
             signal.signal(number, signal.SIG_IGN)
@@ -167,6 +169,9 @@ class Manager:
     def _preload(self) -> None:
         if self.settings.preload:
             self.handler = self._load()
+        practice = Scoreboard.create(1)
+        rehearse(practice, self._wake)
+        practice.close()
         release_startup_memory()
         gc.freeze()  # collections in the workers would copy every page that they touch
 
@@ -319,7 +324,7 @@ class Manager:
                 case SendStop():
                     child.tell(self._stop_signal)
                 case KillGroup():
-                    _log.warning("worker %d did not end in time and is killed", child.life.pid)
+                    messages.warning("worker %d did not end in time and is killed", child.life.pid)
                     child.kill()
         if child.life.state in (State.STOPPED, State.EXITED, State.FATAL):
             self._children.pop(child.key, None)
@@ -349,7 +354,7 @@ class Manager:
                 self.settings.before_fork(self)
             pid = self._fork_blocked(child.place)
         except Exception as error:
-            _log.error("can't fork a worker: %s", error)
+            messages.error("can't fork a worker: %s", error)
             if child.place >= 0:
                 self._board.free(child.place)
                 child.place = -1
@@ -362,17 +367,22 @@ class Manager:
 
     def _fork_blocked(self, place: int) -> int:
         """Fork; signals wait until the child has handlers of its own."""
+        recruit = self._next_recruit()
         lifetime = self.settings.lifetime(_chance() if self.settings.max_requests else 0.0)
         _signal.pthread_sigmask(_signal.SIG_BLOCK, self._blocked)
         try:
             pid = os.fork()
             if pid == 0:
-                Recruit(self, place, self._board, self._wake, self._blocked).serve(
-                    self._handler or self._load, lifetime, loaded=self._handler is not None
-                )
+                recruit.serve(place, lifetime)
         finally:
             _signal.pthread_sigmask(_signal.SIG_UNBLOCK, self._blocked)
         return pid
+
+    def _next_recruit(self) -> Recruit:
+        recruit = self._recruit
+        if recruit is None or recruit.handler is not self._handler or recruit.settings is not self.settings:
+            recruit = self._recruit = Recruit(self, self._load, self._board, self._wake, self._caught, self._blocked)
+        return recruit
 
     def _ended(self, child: Child) -> None:
         descriptor = child.pidfd
@@ -385,12 +395,12 @@ class Manager:
         pid, status, effects = outcome
         if status:
             how = f"was killed by {format_signal(-status)}" if status < 0 else f"ended with {status}"
-            _log.warning("worker %d %s%s", pid, how, " in the middle of a request" if stuck else "")
+            messages.warning("worker %d %s%s", pid, how, " in the middle of a request" if stuck else "")
         if self.settings.on_child_reap is not None:
             try:
                 self.settings.on_child_reap(self, pid, status)
             except Exception:
-                _log.exception("on_child_reap")
+                messages.exception("on_child_reap")
         self._carry_out(child, effects)
 
     def _kill_stuck(self) -> None:
@@ -401,7 +411,7 @@ class Manager:
         for child in self._children.values():
             began = child.began_ns
             if began and began <= limit:
-                _log.warning(
+                messages.warning(
                     "worker %d is killed: its request takes longer than %g s",
                     child.life.pid, self.settings.request_timeout,
                 )  # fmt: skip
@@ -436,7 +446,7 @@ class Manager:
     def _end(self, name: str) -> None:
         if self._stopping:
             return
-        _log.info("%s: ending %d workers", name, len(self._children))
+        messages.info("%s: ending %d workers", name, len(self._children))
         self._stopping = True
         self._decide_at = None
         notify("STOPPING=1")
@@ -454,14 +464,14 @@ class Manager:
             try:
                 self.settings.on_reload(self)
             except GeniiError as error:
-                _log.error("the reload failed, the workers go on as they are: %s", error)
+                messages.error("the reload failed, the workers go on as they are: %s", error)
                 return
             except Exception:
-                _log.exception("the reload failed, the workers go on as they are")
+                messages.exception("the reload failed, the workers go on as they are")
                 return
         self._target = sum(not child.retired for child in self._children.values())
         self.generation += 1
-        _log.info("reload: generation %d of the workers", self.generation)
+        messages.info("reload: generation %d of the workers", self.generation)
         gc.freeze()
 
     def _change_number(self, by: int) -> None:
@@ -469,7 +479,7 @@ class Manager:
         try:
             self.scale(max(1, bounds.minimum + by), max(1, bounds.maximum + by))
         except UsageError as error:
-            _log.warning("%s", error)
+            messages.warning("%s", error)
 
     # A new version of the program.
 
@@ -480,7 +490,7 @@ class Manager:
         try:
             self._trial = Trial(self._directory, self._now + self.settings.upgrade_timeout)
         except OSError as error:
-            _log.error("can't try the new version: %s", error)
+            messages.error("can't try the new version: %s", error)
             return
         self._poll.register(self._trial.descriptor, select.POLLIN)
 
@@ -499,10 +509,10 @@ class Manager:
             try:
                 replace_process(self.listeners, self._board, workers, self._pid_file, self._directory)
             except OSError as error:
-                _log.error("can't execute the new version: %s", error)
+                messages.error("can't execute the new version: %s", error)
             _signal.pthread_sigmask(_signal.SIG_UNBLOCK, self._blocked)
         elif not self._stopping:
-            _log.error("the new version does not come up (exit status %s); the old one goes on", status)
+            messages.error("the new version does not come up (exit status %s); the old one goes on", status)
 
     def _adopt(self, handover: Handover) -> None:
         """Take over the workers of the manager that was this process before."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import signal
 import socket
@@ -12,6 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from genii.errors import AlreadyRunning, NotRunning, TimedOut, UsageError
+from genii.serve import messages
 from genii.serve.listeners import DEFAULT_BACKLOG, describe, open_listeners, prepare
 from genii.serve.manager import Manager
 from genii.serve.model import DEFAULT_SIGNALS, Settings, worker_bounds
@@ -28,8 +28,6 @@ if TYPE_CHECKING:
     from genii.system.daemonize import Daemon
 
 __all__ = ["prefork", "stop_server"]
-
-_log = logging.getLogger("genii.prefork")
 
 _ROOM = 64
 """Places on the scoreboard beyond four for each worker: some leave while others come."""
@@ -125,12 +123,12 @@ def prefork(
     manager = Manager(
         load, listeners, settings, board, pid_file=file, directory=directory, on_ready=partial(_ready, process)
     )
-    _log.info("manager %d serves %s", os.getpid(), ", ".join(map(describe, listeners)))
+    messages.info("manager %d serves %s", os.getpid(), ", ".join(map(describe, listeners)))
     try:
         manager.run(handover)
     finally:
         _clean_up(listeners, board, file, os.fspath(scoreboard))
-    _log.info("manager %d ended", os.getpid())
+    messages.info("manager %d ended", os.getpid())
 
 
 def stop_server(pid_file: str | os.PathLike[str], timeout: float = 60.0) -> int:
@@ -225,4 +223,4 @@ def _unlink(path: str) -> None:
     try:
         os.unlink(path)
     except OSError as error:
-        _log.debug("can't remove %s: %s", path, error)
+        messages.debug("can't remove %s: %s", path, error)

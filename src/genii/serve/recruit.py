@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import _signal  # see genii.serve.manager
-import logging
+import ctypes
 import os
-import signal
-import traceback
 from typing import TYPE_CHECKING, NoReturn
 
+from genii.serve import messages
 from genii.serve.worker import Place, Worker, flush
 from genii.units import parse_signal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from genii.serve.asynchronous import AsyncWorker
     from genii.serve.manager import Manager
@@ -22,9 +21,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Recruit", "is_async"]
 
-_log = logging.getLogger("genii.prefork")
-
 _PR_SET_PDEATHSIG = 1
+_SIGTERM = int(_signal.SIGTERM)
 _FAILED = 70
 """Exit code (EX_SOFTWARE of sysexits.h) of a worker that could not be set up, or whose handler broke out."""
 
@@ -37,73 +35,91 @@ def is_async(handler: object) -> bool:
 
 
 class Recruit:
-    """A process that was just forked."""
+    """What the next worker will be: all that can be made before the fork is, so that each worker copies less memory.
 
-    def __init__(self, manager: Manager, place: int, board: Scoreboard, wake: int, blocked: Sequence[int]) -> None:
+    ``load`` brings the handler when the manager has none; then each worker loads its own.
+    """
+
+    def __init__(
+        self,
+        manager: Manager,
+        load: Callable[[], Handler],
+        board: Scoreboard,
+        wake: int,
+        caught: Sequence[int],
+        blocked: Sequence[int],
+    ) -> None:
+        self.handler = manager.handler
+        self.settings = manager.settings
         self._manager = manager
-        self._place = place
-        self._board = board
-        self._wake = wake
+        self._load = load
+        self._place = Place(board, wake)
         self._blocked = blocked
+        self._prctl = ctypes.CDLL(None).prctl
+        self._leave = _leaving_signals(self.settings.signals)
+        # What the terminal sends to all of us is the manager's to handle.
+        terminal = (_signal.SIGINT, _signal.SIGQUIT, _signal.SIGHUP)
+        self._resets = [(number, _signal.SIG_IGN if number in terminal else _signal.SIG_DFL) for number in caught]
+        self._worker = None if self.handler is None else self._make_worker(self.handler)
 
-    def serve(self, load: Callable[[], Handler] | Handler, lifetime: int, *, loaded: bool) -> NoReturn:
-        """Be a worker until the end of this process."""
+    def serve(self, place: int, lifetime: int) -> NoReturn:
+        """Be a worker until the end of this process, which was just forked."""
         code = _FAILED
         try:
-            code = self._serve(load, lifetime, loaded=loaded)
+            code = self._serve(place, lifetime)
         except SystemExit as error:
-            _log.warning("worker %d: the handler called exit(%r)", os.getpid(), error.code)
+            messages.warning("worker %d: the handler called exit(%r)", os.getpid(), error.code)
             code = error.code if isinstance(error.code, int) else _FAILED
         except BaseException:
+            import traceback
+
             traceback.print_exc()
         finally:
             flush()
             os._exit(code)
 
-    def _serve(self, load: Callable[[], Handler] | Handler, lifetime: int, *, loaded: bool) -> int:
-        settings = self._manager.settings
+    def _serve(self, place: int, lifetime: int) -> int:
         self._tie()
-        leave = self._reset_signals()
-        place = Place(self._board, self._place, self._wake)
-        if settings.after_fork is not None:
-            settings.after_fork(self._manager)
-        handler: Handler = load if loaded else load()  # type: ignore[assignment, call-arg]
-        worker: Worker | AsyncWorker
-        if is_async(handler):
-            from genii.serve.asynchronous import AsyncWorker  # and with it asyncio, three times our own size
-
-            worker = AsyncWorker(
-                handler, self._manager.listeners, place, concurrency=settings.concurrency,
-                request_timeout=settings.request_timeout, event_loop=settings.event_loop,
-            )  # fmt: skip
-        else:
-            worker = Worker(handler, self._manager.listeners, place, receive_timeout=settings.receive_timeout)
-        worker.prepare(leave)
+        _signal.set_wakeup_fd(-1)
+        for number, action in self._resets:
+            _signal.signal(number, action)
+        self._place.occupy(place)
+        if self.settings.after_fork is not None:
+            self.settings.after_fork(self._manager)
+        worker = self._worker or self._make_worker(self._load())
+        worker.prepare(self._leave)
         # From here on a signal ends it in order; one that came since the fork is delivered now.
         _signal.pthread_sigmask(_signal.SIG_UNBLOCK, self._blocked)
         worker.run(lifetime)
         if not worker.code:
-            place.leaving()
-        if settings.before_exit is not None:
-            settings.before_exit(self._manager)
+            self._place.leaving()
+        if self.settings.before_exit is not None:
+            self.settings.before_exit(self._manager)
         return worker.code
+
+    def _make_worker(self, handler: Handler) -> Worker | AsyncWorker:
+        settings, listeners = self.settings, self._manager.listeners
+        if not is_async(handler):
+            return Worker(handler, listeners, self._place, receive_timeout=settings.receive_timeout)
+        from genii.serve.asynchronous import AsyncWorker  # and with it asyncio, three times our own size
+
+        return AsyncWorker(
+            handler, listeners, self._place, concurrency=settings.concurrency,
+            request_timeout=settings.request_timeout, event_loop=settings.event_loop,
+        )  # fmt: skip
 
     def _tie(self) -> None:
         """Let the kernel tell us when the manager dies; see prctl(2)."""
-        self._manager.prctl(_PR_SET_PDEATHSIG, int(signal.SIGTERM))
+        self._prctl(_PR_SET_PDEATHSIG, _SIGTERM)
         if os.getppid() != self._manager.pid:
             os._exit(_FAILED)
 
-    def _reset_signals(self) -> list[int]:
-        """Forget the manager's handlers; returns the numbers that tell a worker to leave."""
-        _signal.set_wakeup_fd(-1)
-        leave = {int(signal.SIGTERM)}
-        for name, passed_on in self._manager.settings.signals.items():
-            if passed_on is not None and name.removeprefix("SIG") in ("TERM", "HUP", "INT", "QUIT"):
-                leave.add(int(parse_signal(passed_on)))
-        leave.discard(int(signal.SIGKILL))
-        terminal = (_signal.SIGINT, _signal.SIGQUIT, _signal.SIGHUP)
-        for number in self._blocked:
-            # What the terminal sends to all of us is the manager's to handle.
-            _signal.signal(number, _signal.SIG_IGN if number in terminal else _signal.SIG_DFL)
-        return sorted(leave)
+
+def _leaving_signals(signals: Mapping[str, str | None]) -> list[int]:
+    """Return the numbers that tell a worker to leave."""
+    leave = {_SIGTERM}
+    for name, passed_on in signals.items():
+        if passed_on is not None and name.removeprefix("SIG") in ("TERM", "HUP", "INT", "QUIT"):
+            leave.add(int(parse_signal(passed_on)))
+    leave.discard(int(_signal.SIGKILL))
+    return sorted(leave)

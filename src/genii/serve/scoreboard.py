@@ -15,7 +15,18 @@ from typing import NamedTuple
 
 from genii.errors import NotRunning
 
-__all__ = ["BUSY", "FREE", "IDLE", "LEAVING", "STARTING", "TELL_READY", "TELL_SATURATED", "Row", "Scoreboard"]
+__all__ = [
+    "BUSY",
+    "FREE",
+    "IDLE",
+    "LEAVING",
+    "PLACE_WORDS",
+    "STARTING",
+    "TELL_READY",
+    "TELL_SATURATED",
+    "Row",
+    "Scoreboard",
+]
 
 FREE, STARTING, IDLE, BUSY, LEAVING = b".s_BL"  # the letters of Apache's scoreboard where it has them
 """The states of a place, one byte each."""
@@ -27,7 +38,8 @@ _MAGIC = b"genii prefork 1\n"
 _HEADER = struct.Struct("16sIId")  # magic, capacity, pid of the manager, when it began (epoch)
 _HEADER_AT = 8
 _STATES_AT = 64
-_WORDS = 8  # 64 bytes: a cache line for each worker
+PLACE_WORDS = 8
+"""The words of a place: 64 bytes, a cache line for each worker."""
 PID, BEGAN, SERVED, ENDED, BORN = range(5)
 """The words of a worker: its pid, when its request began (0: none), requests served, when the last ended, its birth."""
 
@@ -55,7 +67,7 @@ class Scoreboard:
         self.descriptor = descriptor
         self.capacity = capacity
         self._words_at = _round_up(_STATES_AT + capacity, 64)
-        self.memory = mmap.mmap(descriptor, self._words_at + capacity * _WORDS * 8)
+        self.memory = mmap.mmap(descriptor, self._words_at + capacity * PLACE_WORDS * 8)
         self._words = memoryview(self.memory).cast("Q")
 
     @classmethod
@@ -113,7 +125,7 @@ class Scoreboard:
             return -1
         place = found - _STATES_AT
         start = self.word(place, 0)
-        for offset in range(_WORDS):
+        for offset in range(PLACE_WORDS):
             self._words[start + offset] = 0
         self._words[start + BORN] = now_ns
         self._words[start + ENDED] = now_ns
@@ -141,7 +153,7 @@ class Scoreboard:
 
     def word(self, place: int, which: int) -> int:
         """Return where in ``words`` a word of a place is."""
-        return self._words_at // 8 + place * _WORDS + which
+        return self._words_at // 8 + place * PLACE_WORDS + which
 
     @property
     def words(self) -> memoryview:
@@ -190,7 +202,7 @@ class Scoreboard:
 
 
 def _size(capacity: int) -> int:
-    return _round_up(_STATES_AT + capacity, 64) + capacity * _WORDS * 8
+    return _round_up(_STATES_AT + capacity, 64) + capacity * PLACE_WORDS * 8
 
 
 def _round_up(number: int, unit: int) -> int:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import _signal  # see genii.serve.manager
 import contextlib
 import errno
-import logging
 import os
 import select
 import signal
@@ -13,8 +13,20 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any
 
+from genii.serve import messages
 from genii.serve.listeners import timeval
-from genii.serve.scoreboard import BEGAN, BUSY, ENDED, IDLE, LEAVING, PID, SERVED, TELL_READY, TELL_SATURATED
+from genii.serve.scoreboard import (
+    BEGAN,
+    BUSY,
+    ENDED,
+    IDLE,
+    LEAVING,
+    PID,
+    PLACE_WORDS,
+    SERVED,
+    TELL_READY,
+    TELL_SATURATED,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -24,14 +36,13 @@ if TYPE_CHECKING:
 
     Accept = Callable[[], tuple[int, Any]]
 
-__all__ = ["ORPHAN_PATIENCE", "Place", "Worker"]
-
-_log = logging.getLogger("genii.prefork")
+__all__ = ["ORPHAN_PATIENCE", "Place", "Worker", "rehearse"]
 
 ORPHAN_PATIENCE = 0.5
 """Seconds that a worker whose manager was killed has to finish its request."""
 _PAUSE = 0.05
 """Seconds to wait when the system (not this process) has run out of something."""
+_ROUNDS = 32
 _OUT_OF_DESCRIPTORS = 3
 """Exit code of a worker whose descriptors are used up: it, or its handler, leaks them."""
 
@@ -39,17 +50,24 @@ _OUT_OF_DESCRIPTORS = 3
 class Place:
     """A worker's place on the scoreboard, written to for each request: plain stores, no lock, no system call."""
 
-    __slots__ = ("_began", "_ended", "_memory", "_served", "_state", "_states", "_wake", "_words", "served")
+    __slots__ = (
+        "_began", "_ended", "_first", "_memory", "_served", "_state", "_states", "_wake", "_words", "served",
+    )  # fmt: skip
 
-    def __init__(self, board: Scoreboard, place: int, wake: int) -> None:
+    def __init__(self, board: Scoreboard, wake: int) -> None:
         self._memory, self._words = board.memory, board.words
-        self._state = board.state_index(place)
         self._states = board.states
-        self._began, self._ended = board.word(place, BEGAN), board.word(place, ENDED)
-        self._served = board.word(place, SERVED)
-        self._words[board.word(place, PID)] = os.getpid()
+        self._first = board.word(0, 0)
         self._wake = wake
+        self._state = self._began = self._ended = self._served = -1
         self.served = 0
+
+    def occupy(self, place: int) -> None:
+        """Be the worker of this place, from the fork on."""
+        self._state = self._states[0] + place
+        first = self._first + place * PLACE_WORDS
+        self._began, self._ended, self._served = first + BEGAN, first + ENDED, first + SERVED
+        self._words[first + PID] = os.getpid()
 
     def ready(self) -> None:
         """Say that requests can come."""
@@ -103,29 +121,34 @@ class Worker:
         self._listeners = listeners
         self._place = place
         self._receive_timeout = receive_timeout
-        self._manager = os.getppid()
-        self._pid = os.getpid()
+        self._connected = self._connection_handler()
+        self._manager = self._pid = 0
         self._stopping = False
         self._null = -1
         self._bell = (-1, -1)
         self.code = 0
 
     def prepare(self, numbers: Sequence[int]) -> None:
-        """Let the signals ``numbers`` mean: finish the request, then leave."""
+        """Begin in this process; let the signals ``numbers`` mean: finish the request, then leave."""
+        self._manager, self._pid = os.getppid(), os.getpid()
         if len(self._listeners) == 1:
             self._null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
         else:
             self._bell = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
             signal.set_wakeup_fd(self._bell[1], warn_on_full_buffer=False)
         for number in numbers:
-            signal.signal(number, self._leave)
+            _signal.signal(number, self._leave)
         os.register_at_fork(after_in_child=self._forked)
 
     def run(self, lifetime: int) -> None:
         """Serve up to ``lifetime`` requests (-1: any number)."""
-        left = lifetime
-        handle = self._connected()
-        accept = self._accept_one() if len(self._listeners) == 1 else self._accept_any()
+        self.serve(lifetime, self._accept_one() if len(self._listeners) == 1 else self._accept_any())
+        if self._pid != os.getpid():
+            os._exit(0)  # the handler forked, and its child came back from it
+
+    def serve(self, left: int, accept: Accept) -> None:
+        """Serve what ``accept`` brings."""
+        handle = self._connected
         place, clock = self._place, time.monotonic_ns
         begin, end = place.begin, place.end
         place.ready()
@@ -143,10 +166,9 @@ class Worker:
                 self._failed(error, peer)
             end(clock())
             left -= 1
-        if self._pid != os.getpid():
-            os._exit(0)  # the handler forked, and its child came back from it
 
-    def _connected(self) -> Handler:
+    def _connection_handler(self) -> Handler:
+        """Return what makes a socket of an accepted descriptor, and gives it to the handler."""
         handler, limit = self._handler, b""
         if len(self._listeners) > 1:
             family = kind = protocol = -1
@@ -200,22 +222,24 @@ class Worker:
             case errno.EAGAIN | errno.ECONNABORTED | errno.EINTR | errno.EPROTO | errno.EPERM:
                 return True
             case errno.EMFILE:
-                _log.error("worker %d has used up its descriptors and is replaced; does the handler leak?", self._pid)
+                messages.error(
+                    "worker %d has used up its descriptors and is replaced; does the handler leak?", self._pid
+                )
                 self.code = _OUT_OF_DESCRIPTORS
                 return False
             case errno.ENFILE | errno.ENOBUFS | errno.ENOMEM:
-                _log.warning("worker %d can't accept: %s", self._pid, error.strerror)
+                messages.warning("worker %d can't accept: %s", self._pid, error.strerror)
                 time.sleep(_PAUSE)
                 return True
-        _log.error("worker %d can't accept: %s", self._pid, error)
+        messages.error("worker %d can't accept: %s", self._pid, error)
         self.code = 1
         return False
 
     def _failed(self, error: Exception, peer: object) -> None:
         if isinstance(error, OSError) and error.errno in (errno.EPIPE, errno.ECONNRESET, errno.EAGAIN, errno.ENOTCONN):
-            _log.debug("%s went away, or was silent: %s", peer, error)
+            messages.debug("%s went away, or was silent: %s", peer, error)
             return
-        _log.error("handling %s: %s", peer, error, exc_info=error)
+        messages.error("handling %s: %s", peer, error, cause=error)
         if isinstance(error, MemoryError):
             self._stopping = True  # this request was the last
 
@@ -230,6 +254,20 @@ class Worker:
         self._stopping = True
 
 
+def rehearse(board: Scoreboard, wake: int) -> None:
+    """Serve some connections from nobody, at a place of ``board`` that is nobody's.
+
+    The interpreter adapts its code as it runs. What it has adapted before the fork is shared; afterwards each worker
+    would do so in a copy of its own.
+    """
+    place = Place(board, wake)
+    place.occupy(board.take(0))
+    here, there = socket.socketpair()
+    with here, there:
+        worker = Worker(lambda *_: None, [here], place, receive_timeout=0.0)
+        worker.serve(_ROUNDS, lambda: (os.dup(there.fileno()), ""))
+
+
 def watch_orphan(manager: int) -> None:
     """Give this worker little time to finish when its manager was killed."""
     if os.getppid() != manager:
@@ -240,5 +278,7 @@ def watch_orphan(manager: int) -> None:
 def flush() -> None:
     """Write what is in the buffers of the standard streams; whoever reads them may be gone."""
     for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(OSError, ValueError, AttributeError):
+        try:  # noqa: SIM105 -- contextlib.suppress would touch more memory, in each worker
             stream.flush()
+        except (OSError, ValueError, AttributeError):
+            pass

@@ -142,6 +142,8 @@ class Actions:
         self._refuse_while_stopping()
         refused = await self._check(processes)
         fit = [process for process in processes if process.template.name not in refused]
+        for name in {process.template.name for process in fit}:
+            self._supervisor.services.nurseries.renew(name)  # a restart is for new code
         results = {name: result for program in refused.values() for name, result in program.items()}
         if rolling:
             done = await self._restart_rolling(fit)
@@ -187,7 +189,10 @@ class Actions:
                 results[-1], failed = results[-1], results[-2]
                 results = [*results[:-2], failed, results[-1]]
                 continue
-            results += await self._restart_together([process], wait=True)
+            if self._supervisor.slots.get(process.name) is process:
+                results += await self._restart_together([process], wait=True)
+            else:
+                results.append(ActionResult(name=process.name, ok=True, code="already", message="let go meanwhile"))
         return results
 
     async def reload(self, processes: Sequence[Process]) -> list[ActionResult]:
@@ -247,6 +252,8 @@ class Actions:
     async def resize(self, name: str) -> list[ActionResult]:
         """Bring the slots of a program to the number that it is to have."""
         supervisor = self._supervisor
+        if supervisor.elastic.manages(name):
+            return await self._stretch(name)
         program = supervisor.slots.programs[name]
         before = set(supervisor.slots.of(name))
         active = not before or any(process.life.wanted or process.state.alive for process in before)
@@ -257,6 +264,34 @@ class Actions:
         started = _gather(self._started(process) for process in added if active)
         removed = self.remove(surplus)
         return [*await started, *await removed]
+
+    async def _stretch(self, name: str) -> list[ActionResult]:
+        """Start what an elastic program lacks; who is too much is let go when it is idle."""
+        supervisor = self._supervisor
+        added = supervisor.elastic.resize(name)
+        supervisor.launch(added)
+        minimum, maximum = supervisor.elastic.bounds(supervisor.slots.programs[name])
+        bounds = f"{minimum} to {maximum}" if maximum > minimum else str(maximum)
+        scaled = ActionResult(name=name, ok=True, message=f"{bounds} processes")
+        return [scaled, *await _gather(self._started(process) for process in added)]
+
+    def pause(self, processes: Sequence[Process], *, pause: bool) -> list[ActionResult]:
+        """Have the programs of these processes take no more jobs, or take them again."""
+        self._supervisor.elastic.pause(list(dict.fromkeys(each.template.name for each in processes)), pause=pause)
+        message = "paused" if pause else "goes on"
+        return [ActionResult(name=process.name, ok=True, message=message) for process in processes]
+
+    async def drain(self, processes: Sequence[Process], *, wait: bool) -> list[ActionResult]:
+        """Let processes end when each has done what it does; they stay stopped."""
+        supervisor = self._supervisor
+        idle = {process.name for process in processes if not process.state.alive and process.state is not State.BACKOFF}
+        for process in processes:
+            self.want(process, wanted=False)
+            if process.name not in idle:
+                supervisor.elastic.drain(process)
+        if not wait:
+            return [ActionResult(name=process.name, ok=True) for process in processes]
+        return await _gather(self._stopped(process, already=process.name in idle) for process in processes)
 
     async def remove(self, processes: Sequence[Process]) -> list[ActionResult]:
         """Stop processes and forget their slots."""

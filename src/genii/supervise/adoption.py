@@ -29,6 +29,7 @@ def remember(supervisor: Supervisor) -> Memory:
     memory = Memory(
         wanted=dict(supervisor.wishes),
         scales=dict(supervisor.scales),
+        paused=dict.fromkeys(supervisor.elastic.paused, True),
         runs=supervisor.triggers.runs(),
         due=supervisor.triggers.due(),
     )

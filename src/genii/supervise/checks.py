@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from genii.errors import CheckFailed, GeniiError
@@ -28,7 +27,7 @@ async def run_check(process: Process) -> CheckFailed | None:
     name = process.template.name
     try:
         async with asyncio.timeout(program.check_timeout):
-            command = replace(process.helper_command(), argv=program.check)
+            command = process.helper_command()._replace(argv=program.check)
             status, output = await run_command(process.services.spawner, command)
     except TimeoutError:
         return CheckFailed(f"the check of {name} took longer than {format_duration(program.check_timeout)}")

@@ -33,6 +33,10 @@ class Deadlines:
         heapq.heappush(self._heap, (when, self._serial, key))
         self._arm()
 
+    def pending(self, key: Hashable) -> bool:
+        """Say whether a key has a deadline that is still to come."""
+        return key in self._current
+
     def cancel(self, key: Hashable) -> None:
         """Forget the deadline of a key; its entry in the heap is thrown away when it comes up."""
         self._current.pop(key, None)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from genii.supervise.environment import masked
 from genii.supervise.model import State
 from genii.supervise.report import ProcessDetails, ProcessStatus
 from genii.system import privileges
-from genii.system.procfs import usage
+from genii.system.procfs import resident_bytes, usage
+from genii.system.worksheet import read_worksheet
 
 if TYPE_CHECKING:
     from genii.supervise.machine import Life
@@ -50,9 +51,28 @@ def status(supervisor: Supervisor, process: Process) -> ProcessStatus:
         trigger=supervisor.triggers.describe(process.template),
         next_run=supervisor.triggers.next_run(process.template.name),
         next_attempt=attempt,
-        busy=process.busy,
         note=process.note,
+        leaving=supervisor.elastic.leaving(process),
+        **_work(process),
     )
+
+
+def _work(process: Process) -> dict[str, Any]:
+    """Return what is known of a worker: its worksheet where it has one, else what it said last."""
+    told, pid = process.work, process.life.pid
+    if not pid or (told.busy is None and not process.template.worker):
+        return {}
+    found: dict[str, Any] = {"memory": resident_bytes(pid), "paused": told.paused}
+    work = read_worksheet(pid)
+    if work is not None and process.state is not State.STARTING:
+        job = work.job if work.busy else ""
+        return found | {
+            "busy": work.busy, "busy_since": work.since, "job": job, "jobs_left": work.left, "jobs_done": work.done
+        }  # fmt: skip
+    if told.busy is None:
+        return found
+    since = time.time() - (process.services.loop.time() - told.since)
+    return found | {"busy": told.busy, "busy_since": since, "job": told.job, "jobs_left": told.left}
 
 
 def log_path(program: Program, stream: str) -> str:

@@ -10,17 +10,20 @@ if TYPE_CHECKING:
 
     from genii.supervise.model import Program
 
-__all__ = ["MARK", "OWNER", "for_process", "inherited", "masked"]
+__all__ = ["MARK", "OWNER", "PAUSED", "for_process", "inherited", "masked"]
 
 MARK = "GENII_PROCESS"
 """Names the process; also how a process is recognized whose start was announced but not recorded."""
+PAUSED = "GENII_PAUSED"
+"""Tells a worker that is started while its program is paused."""
 OWNER = "GENII_STATE_DIR"
 """Names the supervisor: several may run on one host."""
 
 _NOT_INHERITED = frozenset(
     {
         "LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES", "NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC", "INVOCATION_ID",
-        "JOURNAL_STREAM", "MAINPID", "GENII_SYS_PATH", "GENII_SUPERVISORD_OPTIONS", "PYTHONSTARTUP",
+        "JOURNAL_STREAM", "MAINPID", "GENII_PAUSED", "GENII_SYS_PATH", "GENII_LOADER", "GENII_SUPERVISORD_OPTIONS",
+        "PYTHONSTARTUP",
     }
 )  # fmt: skip
 _SECRET = re.compile(r"PASS|SECRET|TOKEN|API_?KEY|PRIVATE|CREDENTIAL|AUTH", re.IGNORECASE)

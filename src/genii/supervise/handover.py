@@ -29,7 +29,6 @@ __all__ = [
     "Origin",
     "Slot",
     "Stream",
-    "Verdict",
     "agree",
     "decode",
     "encode",
@@ -85,7 +84,8 @@ class Slot(_Record, kw_only=True, omit_defaults=True):
     changed_at: float = 0.0
     started_at: float = 0.0
     healthy: bool | None = None
-    busy: bool | None = None
+    work: tuple[bool | None, float, str, int | None, bool] = (None, 0.0, "", None, False)
+    """What it said last of its work, see ``genii.supervise.process.Told``."""
     note: str = ""
 
 
@@ -157,16 +157,6 @@ class Handover(_Record, kw_only=True, omit_defaults=True):
         yield from (listener.descriptor for listener in self.sockets)
         for listening, connections in self.servers.values():
             yield from (*listening, *connections)
-
-
-class Verdict(_Record, kw_only=True, omit_defaults=True):
-    """What a version says of itself in a trial run."""
-
-    version: str
-    formats: tuple[int, ...] = ()
-    """Those that it reads and writes."""
-    problem: str = ""
-    """Why it can't take over; empty: it can."""
 
 
 class Envelope(_Record, kw_only=True, omit_defaults=True):

@@ -10,7 +10,7 @@ the first byte. From the supervisor::
     ("listen", path)                 + the listening socket on which a later supervisor may take over
     ("become", uid, gid, groups)     give up root
     ("console", color, names)        + the descriptor to show all lines on, and the names that line up there
-    ("stream", key, name, log)       + the reading end; log: (path, size, backups, every, compress)
+    ("streams", [(key, name, log)…]) + the reading end of each; log: (path, size, backups, every, compress)
     ("log", key, log)                the log of a stream changed
     ("drop", key)                    read what is there, then forget the stream
     ("expect", key, yes)             tell the supervisor of the data of a stream too
@@ -21,8 +21,8 @@ the first byte. From the supervisor::
     ("quit",)                        write what is there and end
 
 To the supervisor: ``("data", key, bytes)``, ``("problem", key, path, text)``, ``("recovered", key, lost)``,
-``("synced", token)``. To a supervisor that takes over: ``("stream", key, name, log)`` + descriptor for each stream,
-then ``("end",)``.
+``("synced", token)``, ``("refused", [key…])``: no descriptor left for these streams. To a supervisor that takes over:
+``("stream", key, name, log)`` + descriptor for each stream, then ``("end",)``.
 """
 
 from __future__ import annotations
@@ -55,6 +55,8 @@ if TYPE_CHECKING:
 __all__ = ["Keeper", "encode", "main", "receive"]
 
 LINK = 3
+MOST = 64
+"""Descriptors that may come with one message (the kernel allows 253)."""
 _BLOCK = 128 << 10
 """Bytes moved at once: more would fall out of the processor's cache between reading and writing."""
 _LARGE_PIPE = 1 << 20
@@ -82,7 +84,7 @@ def encode(message: tuple[Any, ...]) -> bytes:
 
 def receive(link: _socket.socket) -> tuple[tuple[Any, ...], list[int]] | None:
     """Read one message and its descriptors; None: the other side is gone. Blocks."""
-    head, ancillary, _, _ = link.recvmsg(4, _socket.CMSG_SPACE(64), _MSG_CMSG_CLOEXEC)
+    head, ancillary, _, _ = link.recvmsg(4, _socket.CMSG_SPACE(4 * MOST), _MSG_CMSG_CLOEXEC)
     descriptors = array.array("i")
     for _, _, data in ancillary:
         descriptors.frombytes(data[: len(data) - len(data) % 4])
@@ -100,11 +102,11 @@ def receive(link: _socket.socket) -> tuple[tuple[Any, ...], list[int]] | None:
     return marshal.loads(body), list(descriptors)  # noqa: S302 -- our own processes, over a private socket
 
 
-def send(link: _socket.socket, message: tuple[Any, ...], descriptor: int = -1) -> None:
-    """Send a message, with a descriptor where one is given."""
+def send(link: _socket.socket, message: tuple[Any, ...], *descriptors: int) -> None:
+    """Send a message, with up to ``MOST`` descriptors."""
     data = encode(message)
-    if descriptor >= 0:
-        rights = [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, array.array("i", [descriptor]).tobytes())]
+    if descriptors:
+        rights = [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, array.array("i", descriptors).tobytes())]
         data = data[link.sendmsg([data], rights) :]
     if data:
         link.sendall(data)
@@ -308,7 +310,13 @@ class Keeper:
         for name in names:
             self._console.add(name)
 
-    def _on_stream(self, key: str, name: str, log: tuple[Any, ...] | None, descriptor: int) -> None:
+    def _on_streams(self, streams: list[tuple[str, str, tuple[Any, ...] | None]], *descriptors: int) -> None:
+        for (key, name, log), descriptor in zip(streams, descriptors):  # noqa: B905 -- see below
+            self._add_stream(key, name, log, descriptor)
+        if len(descriptors) < len(streams):  # the kernel leaves out those for which we have no number left
+            self._tell(("refused", [key for key, _, _ in streams[len(descriptors) :]]))
+
+    def _add_stream(self, key: str, name: str, log: tuple[Any, ...] | None, descriptor: int) -> None:
         stream = _Stream(key, name, descriptor, None)
         self._streams[key] = stream
         self._by_descriptor[descriptor] = stream

@@ -26,6 +26,7 @@ __all__ = [
     "Ready",
     "Recycle",
     "Restart",
+    "Scaling",
     "Schedule",
     "Settings",
     "SocketSpec",
@@ -142,6 +143,23 @@ class Recycle(Frozen, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     memory: int = 0
 
 
+class Scaling(Frozen, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """How the number of processes moves between its bounds; see ``genii.supervise.scaling`` for the rules."""
+
+    follow: Literal["busy", "queue", "cpu"] = "busy"
+    """What makes more of them: that all say they are busy; also what waits in the job servers' queues; or that all
+    use the processor."""
+    spare: int = 1
+    burst: int = 1
+    interval: float = 0.0
+    grace: float = 10.0
+    cooldown: float = 1.0
+    cpu: float = 0.8
+    """The part of one processor above which a process counts as busy."""
+    servers: tuple[str, ...] = ()
+    """The job servers whose queues are looked at."""
+
+
 class Program(Frozen, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """One program: a command plus the five answers (trigger, number, health, end, resources)."""
 
@@ -151,6 +169,8 @@ class Program(Frozen, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     worker: str = ""
     """``module:Class`` when the program is a slot of job workers; ``command`` then runs the worker."""
     libs: tuple[str, ...] = ()
+    warm: bool = False
+    """Whether its workers are forked from a process that has the class loaded already."""
     description: str = ""
 
     autostart: bool = True
@@ -162,6 +182,7 @@ class Program(Frozen, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     processes: int = 1
     """How many run from the start: the lower bound where ``processes_max`` is above it."""
     processes_max: int = 1
+    scaling: Scaling = Scaling()
     process_name: str = ""
     """Template of its processes' names (``{process_num}``, ``{process_num:02}``); empty: its name, or ``name:N``."""
 
@@ -206,6 +227,10 @@ class Program(Frozen, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     logs: Logs = Logs(stdout=Log(path=""))
     member_of: str = ""
     """The group of programs that it belongs to, under whose name it can be steered with the others."""
+
+    def name_of(self, number: int) -> str:
+        """Return the name of its process of a number, counted from 0."""
+        return self.process_names(number + 1)[number]
 
     def process_names(self, count: int | None = None) -> list[str]:
         """Return the names of its first ``count`` processes (default: ``processes``)."""

@@ -10,7 +10,7 @@ import socket
 import sys
 from typing import TYPE_CHECKING, Any
 
-from genii.supervise.keeper import LINK, receive, send
+from genii.supervise.keeper import LINK, MOST, receive, send
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from genii.supervise.model import Log
     from genii.system.poller import Poller
 
-__all__ = ["Output", "log_words", "take_over"]
+__all__ = ["Output", "log_words", "start_keeper", "take_over"]
 
 _log = logging.getLogger(__name__)
 _PATIENCE = 5.0
@@ -42,6 +42,8 @@ class Output:
     def __init__(self, poller: Poller, link: socket.socket, pid: int) -> None:
         self._poller = poller
         self._streams: dict[str, tuple[int, str, tuple[object, ...] | None]] = {}
+        self._new: dict[str, int] = {}
+        """Streams that the keeper is yet to be told of: key -> reading end. Told together, they wake it once."""
         self._expecting: dict[str, Callable[[bytes], None]] = {}
         self._syncs: dict[int, Callable[[], None]] = {}
         self._token = 0
@@ -70,14 +72,7 @@ class Output:
         if self._closing:
             return
         _log.error("the keeper (pid %d) died; a new one takes over", self.pid)
-        ours, theirs = socket.socketpair()
-        with theirs:
-            self.pid = os.posix_spawn(
-                sys.executable,
-                [sys.executable, "-I", "-S", os.path.join(os.path.dirname(__file__), "keeper.py")],
-                dict(os.environ),
-                file_actions=[(os.POSIX_SPAWN_DUP2, theirs.fileno(), LINK)],
-            )
+        ours, self.pid = start_keeper()
         self._attach(ours)
         self._introduce()
 
@@ -96,23 +91,39 @@ class Output:
             self._send(("listen", self._listener[0]), self._listener[1].fileno())
         if self._console:
             self._send(("console", *self._console[1:]), self._console[0])
-        for key, (descriptor, name, log) in self._streams.items():
-            self._send_stream(key, name, log, descriptor)
+        for key in self._streams:
+            if key not in self._new:
+                self._tell(key, self._reading_end(key))
         for key in self._expecting:
             self._send(("expect", key, True))
 
-    def _send(self, message: tuple[Any, ...], descriptor: int = -1) -> None:
+    def _send(self, message: tuple[Any, ...], *descriptors: int) -> None:
+        if self._new:
+            self._tell_new()
+        self._send_now(message, *descriptors)
+
+    def _send_now(self, message: tuple[Any, ...], *descriptors: int) -> None:
         try:
-            send(self._link, message, descriptor)
+            send(self._link, message, *descriptors)
         except OSError as error:
             _log.warning("the keeper (pid %d) does not listen: %s", self.pid, error)
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self.pid, 9)
 
-    def _send_stream(self, key: str, name: str, log: tuple[object, ...] | None, descriptor: int) -> None:
-        reading = os.open(f"/proc/self/fd/{descriptor}", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        self._send(("stream", key, name, log), reading)
-        os.close(reading)
+    def _tell(self, key: str, reading: int) -> None:
+        """Tell the keeper of a stream, soon; ``reading`` is closed then."""
+        self._new[key] = reading
+        if len(self._new) == MOST:
+            self._tell_new()
+        elif len(self._new) == 1:
+            self._poller.soon(self._tell_new)
+
+    def _tell_new(self) -> None:
+        new, self._new = self._new, {}
+        if new:
+            self._send_now(("streams", [(key, *self._streams[key][1:]) for key in new]), *new.values())
+        for reading in new.values():
+            os.close(reading)
 
     def _serve(self) -> None:
         try:
@@ -139,6 +150,20 @@ class Output:
         self.problems.pop(path, None)
         self.lost[path] = lost
         _log.warning("%s can be written again; %d bytes of output were lost", path, lost)
+
+    def _on_refused(self, keys: list[str]) -> None:
+        """Try again in a while: the keeper has as many files open as it may."""
+        _log.error("the keeper has too many open files to read the output of %s", ", ".join(keys))
+
+        def again() -> None:
+            for key in keys:
+                if key in self._streams and not self._closing:
+                    self._tell(key, self._reading_end(key))
+
+        self._poller.later(_PATIENCE, again)
+
+    def _reading_end(self, key: str) -> int:
+        return os.open(f"/proc/self/fd/{self._streams[key][0]}", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
 
     def _on_synced(self, token: int) -> None:
         self._syncs.pop(token, lambda: None)()
@@ -211,24 +236,33 @@ class Output:
                 self._streams[key] = (known[0], name, words)
                 self._send(("log", key, words))
             return known[0]
-        reading, writing = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
-        os.close(writing)
-        descriptor = os.open(f"/proc/self/fd/{reading}", os.O_RDWR | os.O_CLOEXEC)
+        reading, descriptor = self._make_pipe()
         if owner is not None:
             os.fchown(descriptor, *owner)  # so that the program may open /dev/stdout
         self._streams[key] = (descriptor, name, words)
-        self._send(("stream", key, name, words), reading)
-        os.close(reading)
+        self._tell(key, reading)
         if key in self._expecting:
             self._send(("expect", key, True))
         return descriptor
+
+    def _make_pipe(self) -> tuple[int, int]:
+        """Return the two descriptors of a new pipe: for the keeper to read, and for programs."""
+        reading = -1
+        try:
+            reading, writing = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+            os.close(writing)
+            return reading, os.open(f"/proc/self/fd/{reading}", os.O_RDWR | os.O_CLOEXEC)
+        except OSError:
+            if reading >= 0:
+                os.close(reading)
+            self._tell_new()  # where descriptors are short, these are closed
+            raise
 
     def adopt(self, key: str, name: str, log: tuple[object, ...] | None, reading: int) -> None:
         """Take over a stream from an earlier keeper; ``reading`` is its descriptor and is closed."""
         descriptor = os.open(f"/proc/self/fd/{reading}", os.O_RDWR | os.O_CLOEXEC)
         self._streams[key] = (descriptor, name, log)
-        self._send(("stream", key, name, log), reading)
-        os.close(reading)
+        self._tell(key, reading)
         if key in self._expecting:
             self._send(("expect", key, True))
 
@@ -242,6 +276,7 @@ class Output:
 
     def drop(self, key: str) -> None:
         """Write what is in a stream and forget it."""
+        self._tell_new()
         known = self._streams.pop(key, None)
         if known is not None:
             self._send(("drop", key))
@@ -293,6 +328,19 @@ class Output:
             self._listener[1].close()
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(self._listener[0])
+
+
+def start_keeper() -> tuple[socket.socket, int]:
+    """Start a keeper as a program of its own; return the link to it and its pid."""
+    ours, theirs = socket.socketpair()
+    with theirs:
+        pid = os.posix_spawn(
+            sys.executable,
+            [sys.executable, "-I", "-S", os.path.join(os.path.dirname(__file__), "keeper.py")],
+            dict(os.environ),
+            file_actions=[(os.POSIX_SPAWN_DUP2, theirs.fileno(), LINK)],
+        )
+    return ours, pid
 
 
 def take_over(path: str, adopt: Callable[[str, str, tuple[object, ...] | None, int], None]) -> int:

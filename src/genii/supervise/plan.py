@@ -20,7 +20,8 @@ _ADJUSTED = frozenset(
     {
         "autostart", "backoff", "check", "check_timeout", "description", "early_exit_fails", "exit_codes", "health",
         "limits", "logs", "orphans", "priority", "processes", "processes_max", "recycle", "reload_signal", "restart",
-        "retries", "schedule", "secret_variables", "startsecs", "stop", "watch", "depends_on", "ready",
+        "retries", "scaling", "schedule", "secret_variables", "startsecs", "stop", "warm", "watch", "depends_on",
+        "ready",
     }
 )  # fmt: skip
 """Keys of a program that take effect without a restart of its processes (limits: at their next start)."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from genii.supervise.model import ProbeKind
@@ -46,7 +45,7 @@ async def _ask(probe: Probe, spawner: Spawner, command: Command) -> str:
         return ""
     if probe.kind is ProbeKind.HTTP:
         return await _ask_http(probe.target)
-    status, output = await run_command(spawner, replace(command, argv=("/bin/sh", "-c", probe.target)))
+    status, output = await run_command(spawner, command._replace(argv=("/bin/sh", "-c", probe.target)))
     said = output.decode(errors="replace").strip()[-200:]
     return "" if status == 0 else f"{probe.target!r} exited with {status}: {said}"
 
@@ -94,7 +93,7 @@ async def run_command(spawner: Spawner, command: Command, *, limit: int = _LONGE
     loop = asyncio.get_running_loop()
     reading, writing = os.pipe2(os.O_CLOEXEC)
     try:
-        pid = spawner.spawn(replace(command, stdout=writing, stderr=writing))
+        pid = spawner.spawn(command._replace(stdout=writing, stderr=writing))
     except BaseException:
         os.close(reading)
         raise

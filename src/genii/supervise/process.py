@@ -8,12 +8,12 @@ import signal
 import stat
 import time
 from binascii import crc32
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
-from genii.errors import GeniiError
+from genii.errors import GeniiError, NotAllowed
 from genii.supervise import environment as environments
 from genii.supervise.machine import (
     Adopted,
@@ -55,13 +55,14 @@ if TYPE_CHECKING:
     from genii.supervise.handover import Slot
     from genii.supervise.machine import Effect, Event, Rules
     from genii.supervise.model import Program
+    from genii.supervise.nurseries import Nurseries
     from genii.supervise.output import Output
     from genii.supervise.record import Found
     from genii.supervise.recorder import Recorder
     from genii.system.poller import Poller
     from genii.system.spawn import Spawner
 
-__all__ = ["Process", "Services", "digest"]
+__all__ = ["Process", "Services", "Told", "digest"]
 
 _log = logging.getLogger(__name__)
 
@@ -88,8 +89,26 @@ class Services:
     """Returns the listening sockets of a program by name."""
     adopt_sockets: Callable[[Program, int], None]
     """Takes the sockets of a program back from one of its processes, given by its pidfd."""
+    listen: Callable[[], None]
+    """Takes in what processes have said up to now."""
+    nurseries: Nurseries
+    paused: Callable[[Process], bool]
+    """Says whether a process that is being started is to take no work."""
     spawns: int = 0
     exits: int = 0
+
+
+class Told(NamedTuple):
+    """What a process said last of its work (``BUSY=`` and so on, see docs/workers.md)."""
+
+    busy: bool | None = None
+    """None: it never said."""
+    since: float = 0.0
+    """When it became so, in monotonic seconds."""
+    job: str = ""
+    left: int | None = None
+    """How many more jobs it takes after this one; None: any number."""
+    paused: bool = False
 
 
 def digest(program: Program) -> int:
@@ -101,8 +120,8 @@ class Process:
     """One process slot of a program."""
 
     __slots__ = (
-        "_key", "_members", "_pidfd", "_rules", "busy", "changed_at", "group", "healthy", "life", "name", "note",
-        "number", "program", "services", "started_as", "started_at", "template",
+        "_key", "_members", "_pidfd", "_rules", "changed_at", "group", "healthy", "life", "name", "note",
+        "number", "program", "services", "started_as", "started_at", "template", "work",
     )  # fmt: skip
 
     def __init__(self, services: Services, program: Program, number: int, name: str) -> None:
@@ -117,7 +136,7 @@ class Process:
         self.started_as: Program | int = 0
         """What its last process was started with: the declaration, or its digest, which is all a record tells."""
         self.healthy: bool | None = None
-        self.busy: bool | None = None
+        self.work = Told()
         self.note = ""
         self._pidfd = -1
         self._members: dict[int, int] = {}
@@ -179,7 +198,7 @@ class Process:
         try:
             command = self._command()
             try:
-                pid = services.spawner.spawn(command)
+                pid = self._spawn_warm(command) or services.spawner.spawn(command)
             finally:
                 if self.program.stdin == "pipe":
                     os.close(command.stdin)  # the process keeps it open itself, see _stdin
@@ -193,23 +212,32 @@ class Process:
         services.spawns += 1
         self.started_as = self.template
         self.started_at = time.time()
-        self.healthy = self.busy = None
+        self.healthy = None
+        self.work = Told()
         self.note = ""
         # The intent is enough to find it again should we die before this is written: starts come first.
         services.loop.call_soon(self._record, pid)
         self.handle(Spawned(pid))
+
+    def _spawn_warm(self, command: Command) -> int:
+        """Start it from the program's nursery, where there is one; else return 0."""
+        if not self.program.warm or command.sockets:
+            return 0
+        return self.services.nurseries.spawn(self.program, digest(self.template), command)
 
     def _record(self, pid: int) -> None:
         """Write down what a later supervisor needs to know this process by."""
         try:
             started = start_time(pid)
         except ProcessLookupError:
+            self.services.nurseries.begin(pid)
             return
         self.services.recorder.write(
             "process", self.name, pid, started, self.digest, self.started_at, self.life.restarts
         )
         if self.running:
             self.services.recorder.write("running", self.name)
+        self.services.nurseries.begin(pid)
 
     @property
     def digest(self) -> int:
@@ -235,12 +263,13 @@ class Process:
         """Say what the new process is made from."""
         program = self.program
         command = self.helper_command()
+        if self.services.paused(self):
+            command.environment[environments.PAUSED] = "1"
         owner = (command.uid, command.gid) if command.uid >= 0 else None
         stdout, stderr = self._streams(owner)
         sockets = self.services.sockets(program)
         listening = program.stdin == "socket"
-        return replace(
-            command,
+        return command._replace(
             argv=program.command,
             stdin=sockets[0][1] if listening else self._stdin(owner),
             stdout=stdout,
@@ -278,6 +307,9 @@ class Process:
             identity = privileges.resolve(program.user, program.group, program.groups)
             account = identity.environment() if program.user else {}
             if (identity.uid, identity.gid) != (os.geteuid(), os.getegid()) or program.groups is not None:
+                if os.geteuid() != 0:
+                    wanted = f"user {program.user!r}" if program.user else f"group {program.group or program.groups!r}"
+                    raise NotAllowed(f"only root can run it as {wanted}; the supervisor's user id is {os.geteuid()}")
                 uid, gid, groups = identity.uid, identity.gid, identity.groups
         variables = environments.for_process(
             services.environment,
@@ -345,6 +377,7 @@ class Process:
         ended, status = reap(self._pidfd)
         if not ended:
             return
+        self.services.listen()  # what it said last came before its end
         self.services.exits += 1
         self._unwatch()
         self.services.recorder.write("gone", self.name, status)
@@ -397,6 +430,10 @@ class Process:
         """Send a signal to the main process; say whether there was one."""
         return self._pidfd >= 0 and send_signal(self._pidfd, number)
 
+    def pause(self, *, pause: bool = True) -> None:
+        """Ask the main process to take no more work, or to take it again (TSTP and CONT, as in job control)."""
+        self.signal(signal.SIGTSTP if pause else signal.SIGCONT)
+
     def ready(self) -> None:
         """Take note that it is ready."""
         if self.life.state is State.STARTING:
@@ -420,7 +457,7 @@ class Process:
         self.services.adopt_sockets(self.program, self._pidfd)
         age = max(0.0, time.time() - found.time)
         started = self.services.loop.time() - age
-        self.life = replace(self.life, restarts=found.restarts)
+        self.life = self.life._replace(restarts=found.restarts)
         self.handle(Adopted(found.pid, started, running=found.running))
         return True
 
@@ -435,7 +472,7 @@ class Process:
         self.life, self.group = life, slot.group
         self.started_as = self.template if slot.current else slot.digest
         self.started_at, self.changed_at = slot.started_at, slot.changed_at
-        self.healthy, self.busy, self.note = slot.healthy, slot.busy, slot.note
+        self.healthy, self.work, self.note = slot.healthy, Told(*slot.work), slot.note
 
     def resume(self) -> None:
         """Watch what was restored: its process, what is left of its group, its deadline."""

@@ -9,6 +9,7 @@ One line is eight hexadecimal digits of CRC-32, a space, and a JSON array whose 
     ["gone", process, exit status or null]     it ended
     ["wanted", process, bool]                  somebody stopped (or started) it by hand
     ["scale", program, minimum, maximum]       somebody scaled it by hand
+    ["paused", program, bool]                  somebody paused it, or let it go on
     ["due", program, wall time]                its schedule starts it for that moment, as soon as it may start
     ["ran", program, wall time]                its schedule was dealt with up to that moment
 
@@ -50,6 +51,7 @@ class Memory:
     processes: dict[str, Found] = field(default_factory=dict)
     wanted: dict[str, bool] = field(default_factory=dict)
     scales: dict[str, tuple[int, int]] = field(default_factory=dict)
+    paused: dict[str, bool] = field(default_factory=dict)
     runs: dict[str, float] = field(default_factory=dict)
     due: dict[str, float] = field(default_factory=dict)
     foreign: bool = False
@@ -106,6 +108,8 @@ def _apply(memory: Memory, items: list[Any]) -> None:
             memory.wanted[name] = wanted
         case ["scale", name, int(minimum), int(maximum)]:
             memory.scales[name] = (minimum, maximum)
+        case ["paused", name, bool(paused)]:
+            memory.paused[name] = paused
         case ["ran", name, time]:
             memory.runs[name] = time
             memory.due.pop(name, None)
@@ -127,6 +131,7 @@ def rewrite(memory: Memory, boot: str, supervisor: str) -> bytes:
             lines.append(encode("intent", name))
     lines += [encode("wanted", name, wanted) for name, wanted in memory.wanted.items()]
     lines += [encode("scale", name, *bounds) for name, bounds in memory.scales.items()]
+    lines += [encode("paused", name, paused) for name, paused in memory.paused.items() if paused]
     lines += [encode("ran", name, time) for name, time in memory.runs.items()]
     lines += [encode("due", name, time) for name, time in memory.due.items()]
     return b"".join(lines)

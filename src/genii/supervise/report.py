@@ -9,7 +9,7 @@ from typing import Literal
 
 import msgspec
 
-__all__ = ["ActionResult", "Difference", "Event", "ProcessDetails", "ProcessStatus", "SupervisorStatus"]
+__all__ = ["ActionResult", "Difference", "Event", "PoolStatus", "ProcessDetails", "ProcessStatus", "SupervisorStatus"]
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,6 +52,20 @@ class ProcessStatus(Report, frozen=True, kw_only=True):
     """Whether a worker said that it is at work; None: it never said."""
     note: str = ""
     """What the process says of itself (``STATUS=`` of sd_notify)."""
+    busy_since: float = 0.0
+    """When it became busy or idle; 0: it never said."""
+    job: str = ""
+    """What a busy worker does."""
+    jobs_left: int | None = None
+    """How many jobs a worker will still take before it is replaced; None: any number."""
+    jobs_done: int | None = None
+    """How many it has done; None: not known."""
+    memory: int = 0
+    """Resident bytes of a worker."""
+    paused: bool = False
+    """Whether a worker takes no jobs for now."""
+    leaving: bool = False
+    """Whether it ends when it has done what it does, and its slot goes with it."""
 
 
 class ProcessDetails(Report, frozen=True, kw_only=True):
@@ -81,6 +95,23 @@ class ProcessDetails(Report, frozen=True, kw_only=True):
     stderr: str = ""
     lost_bytes: int = 0
     """Output thrown away because no log could be written (full disk)."""
+
+
+class PoolStatus(Report, frozen=True, kw_only=True):
+    """The slots of a program whose number of processes follows its load, or that is a worker."""
+
+    program: str
+    minimum: int
+    maximum: int
+    slots: int
+    """Processes that run."""
+    busy: int
+    """Those of them that are at work."""
+    starting: int = 0
+    leaving: int = 0
+    waiting: int = 0
+    """Jobs that nobody has taken, where the program follows its queue and all are busy."""
+    paused: bool = False
 
 
 class SupervisorStatus(Report, frozen=True, kw_only=True):

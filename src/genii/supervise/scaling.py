@@ -2,7 +2,8 @@
 
 One rule serves job workers (told of by messages, with a queue behind them) and prefork servers (read from a
 scoreboard): when all are busy, more are started, up to the maximum; those that have been idle for ``grace`` seconds
-are let go one by one, longest idle first, down to the minimum. A busy one is never let go.
+are let go one by one, longest idle first, down to the minimum. A busy one is never let go. One that does its last
+piece of work (it ends by itself, to be replaced) gets its successor before it is gone, where the maximum allows.
 """
 
 from __future__ import annotations
@@ -66,6 +67,8 @@ class Member(NamedTuple):
     """When it became busy or idle, in monotonic seconds."""
     starting: bool = False
     """It can't take work yet, but soon will; it is neither busy nor idle."""
+    leaving: bool = False
+    """It does its last piece of work: it takes room until it has ended, and no more work."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,14 +88,38 @@ class Step(NamedTuple):
     deadline: float | None
     """When to decide again though nothing happens; None: only when a member changes or work waits."""
     pace: Pace
+    release: tuple[int, ...] = ()
+    """Keys of leaving members whose work others do now: when they have ended, nobody is to be started for them."""
 
 
 def scale(bounds: Bounds, members: Sequence[Member], waiting: int, now: float, pace: Pace) -> Step:
-    """Decide for ``members`` with ``waiting`` pieces of work that nobody has taken yet (0 where it is not known)."""
+    """Decide for ``members`` with ``waiting`` pieces of work that nobody has taken yet (0 where it is not known).
+
+    A leaving member that is not released is to be started again where it was when it has ended: there is no room for
+    a successor beside it.
+    """
+    leaving = [member.key for member in members if member.leaving]
+    if not leaving:
+        return _decide(bounds, members, bounds.maximum, waiting, now, pace)
+    staying = [member for member in members if not member.leaving]
+    step = _decide(bounds, staying, max(0, bounds.maximum - len(leaving)), waiting, now, pace)
+    lacking = max(0, _wanted(bounds, staying, waiting) - len(staying) - step.start)
+    return step._replace(release=tuple(leaving[: max(0, len(leaving) - lacking)]))
+
+
+def _wanted(bounds: Bounds, staying: Sequence[Member], waiting: int) -> int:
+    """Return how many there would be if there were room."""
+    busy = sum(member.busy for member in staying)
+    wanted = len(staying) + max(0, _lacking(bounds, busy, len(staying) - busy, waiting))
+    return min(max(wanted, bounds.minimum), bounds.maximum)
+
+
+def _decide(bounds: Bounds, members: Sequence[Member], room: int, waiting: int, now: float, pace: Pace) -> Step:
+    """Decide for members that stay, of whom there may be ``room``."""
     total = len(members)
     idle = sorted((member for member in members if not member.busy and not member.starting), key=lambda m: m.since)
     if total < bounds.minimum:
-        return Step(bounds.minimum - total, (), None, pace)
+        return Step(max(0, min(bounds.minimum, room) - total), (), None, pace)
     if total > bounds.maximum:
         surplus = idle[: total - bounds.maximum]
         pace = replace(pace, retired=now) if surplus else pace
@@ -100,7 +127,7 @@ def scale(bounds: Bounds, members: Sequence[Member], waiting: int, now: float, p
     busy = sum(member.busy for member in members)
     lacking = _lacking(bounds, busy, total - busy, waiting)
     if lacking > 0:
-        return _grow(bounds, min(lacking, bounds.maximum - total), now, pace)
+        return _grow(bounds, min(lacking, room - total), now, pace)
     return _shrink(bounds, idle, total, busy, waiting, now, pace)
 
 

@@ -50,14 +50,25 @@ class Slots:
         """Make (or redefine) the slots of a program; return those that are beyond ``count`` and are to go."""
         self.programs[program.name] = program
         present = self._by_program.setdefault(program.name, [])
-        names = program.process_names(count)
         for process in present:
             process.redefine(program)
-        for number in range(len(present), len(names)):
-            process = Process(self._services, program, number, names[number])
-            present.append(process)
-            self._by_name[process.name] = process
-        return present[len(names) :]
+        count = program.processes if count is None else count
+        surplus = present[count:]
+        while len(present) < count:
+            self.add(program)
+        return surplus
+
+    def add(self, program: Program, number: int | None = None) -> Process:
+        """Make one more slot of a program, by default that of the lowest number which is free."""
+        present = self._by_program.setdefault(program.name, [])
+        if number is None:
+            taken = {process.number for process in present}
+            number = next(number for number in range(len(present) + 1) if number not in taken)
+        process = Process(self._services, program, number, program.name_of(number))
+        present.append(process)
+        present.sort(key=lambda each: each.number)
+        self._by_name[process.name] = process
+        return process
 
     def remove(self, process: Process) -> None:
         """Forget a slot."""
@@ -87,7 +98,7 @@ class Slots:
             UnknownProgram: for the first name that means nothing.
         """
         if not names or "all" in names:
-            return list(self._by_name.values())
+            return [process for slots in self._by_program.values() for process in slots]
         found: dict[str, Process] = {}
         for name in names:
             for process in self._named(name):

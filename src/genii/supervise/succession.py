@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import os
-from dataclasses import fields
 from typing import TYPE_CHECKING
 
 from genii.supervise.handover import Handover, Listener, Slot, Stream
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["begin", "collect", "restore"]
 
 _log = logging.getLogger(__name__)
-_LIFE = tuple(field.name for field in fields(Life) if field.name != "state")
+_LIFE = tuple(name for name in Life._fields if name != "state")
 
 
 def collect(supervisor: Supervisor, handover: Handover) -> None:
@@ -65,7 +64,7 @@ def _slot(process: Process) -> Slot:
         changed_at=process.changed_at,
         started_at=process.started_at,
         healthy=process.healthy,
-        busy=process.busy,
+        work=process.work,
         note=process.note,
     )
     for name in _LIFE:

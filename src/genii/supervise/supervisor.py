@@ -6,6 +6,7 @@ decided elsewhere: the life of a process in ``machine``, order in ``plan``.
 
 from __future__ import annotations
 
+import _random  # the module random would cost the daemon half a MiB
 import asyncio
 import contextlib
 import logging
@@ -17,9 +18,11 @@ from genii.errors import NotAllowed
 from genii.supervise import adoption, describe
 from genii.supervise.actions import Actions
 from genii.supervise.deadlines import Deadlines
+from genii.supervise.elastic import Elastic
 from genii.supervise.environment import inherited
 from genii.supervise.health import Health
 from genii.supervise.model import ProbeKind, Settings, State
+from genii.supervise.nurseries import Nurseries
 from genii.supervise.ordering import Ordering
 from genii.supervise.output import Output
 from genii.supervise.plan import start_order, with_dependencies
@@ -44,7 +47,7 @@ if TYPE_CHECKING:
     from genii.supervise.handover import Origin
     from genii.supervise.machine import Life
     from genii.supervise.record import Memory
-    from genii.supervise.report import ActionResult, Difference, ProcessDetails, ProcessStatus
+    from genii.supervise.report import ActionResult, Difference, PoolStatus, ProcessDetails, ProcessStatus
 
 __all__ = ["Supervisor"]
 
@@ -69,6 +72,8 @@ class Supervisor:
         for sd_notify if there is one already.
         """
         self.settings = settings
+        self.first_settings = settings
+        """With which it was started."""
         self.load = load
         self.loop = loop
         self.started_at = time.time()
@@ -88,6 +93,7 @@ class Supervisor:
         self._receivers: list[Callable[[Event], None]] = []
         self._state_dir = settings.state_dir
         poller = Poller(loop)
+        spawner = Spawner(poller)
         self.notify = NotifySocket(os.path.join(settings.state_dir, "notify.sock"), descriptor=notify)
         poller.add(self.notify.fileno(), self._read_notifications)
         self.sockets = Sockets()
@@ -95,23 +101,27 @@ class Supervisor:
             loop=loop,
             poller=poller,
             deadlines=Deadlines(loop),
-            spawner=Spawner(poller),
+            spawner=spawner,
             output=Output(poller, *keeper),
             recorder=Recorder(os.path.join(settings.state_dir, "record"), boot_id(), __version__),
             environment=inherited(os.environ),
             state_dir=settings.state_dir,
             notify_address=self.notify.address,
             null=os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC),
-            chance=_chance,
+            chance=_random.Random().random,
             changed=self._changed,
             sockets=self.sockets.of,
             adopt_sockets=self.sockets.adopt,
+            listen=self._read_notifications,
+            nurseries=Nurseries(spawner, poller, loop.time),
+            paused=self._starts_paused,
         )
         self.slots = Slots(self.services)
         self.ordering = Ordering(self.slots, loop)
         self.health = Health(self.services)
         self.triggers = Triggers(self)
         self.actions = Actions(self)
+        self.elastic = Elastic(self)
         self.scales: dict[str, tuple[int, int]] = {}
         """Numbers of processes that were changed by hand: program -> minimum, maximum."""
         self.wishes: dict[str, bool] = {}
@@ -128,7 +138,10 @@ class Supervisor:
         self.scales = {name: bounds for name, bounds in memory.scales.items() if name in self.settings.programs}
         self.wishes = dict(memory.wanted)
         for program in self.settings.programs.values():
-            self.slots.define(program, self.count(program.name))
+            self.slots.define(program, 0)
+            self.elastic.recall(program, memory)
+            self.slots.define(program, max(self.count(program.name), len(self.slots.of(program.name))))
+        self.elastic.paused = {name for name, paused in memory.paused.items() if paused and self.elastic.manages(name)}
         self.first = self._first(names)
         adoption.take_over(self, memory)
         # The streams of a dead supervisor are taken over, now its place is.
@@ -137,6 +150,7 @@ class Supervisor:
         self.services.recorder.begin(self.memory)
         self.launch(self.first)
         self.triggers.arm(memory.runs, memory.due)
+        self.elastic.begin()
 
     def _first(self, names: Sequence[str]) -> list[Process]:
         """Return what is to run from the start: what is declared so and was not stopped by hand, or what is named."""
@@ -188,6 +202,7 @@ class Supervisor:
         self.ordering.advance_soon()
         self.actions.changed(process)
         self.triggers.changed(process)
+        self.elastic.changed(process, before)
         if self._receivers:
             self.emit(
                 "process.state",
@@ -206,6 +221,8 @@ class Supervisor:
 
     def _remember_end(self, process: Process) -> None:
         """Have a later supervisor not start again what ended for good, nor hold against it what runs again."""
+        if self.elastic.leaving(process):
+            return
         ended = process.state in (State.EXITED, State.FATAL)
         if ended and self.wishes.get(process.name, True) and not self.triggers.starts(process.template):
             self.actions.want(process, wanted=False)
@@ -246,8 +263,11 @@ class Supervisor:
             process.ready()
         if "STATUS" in fields:
             process.note = fields["STATUS"][:200]
-        if "BUSY" in fields:
-            process.busy = fields["BUSY"] == "1"
+        if "BUSY" in fields or "PAUSED" in fields:
+            self.elastic.heard(process, fields)
+
+    def _starts_paused(self, process: Process) -> bool:
+        return self.elastic.starts_paused(process)
 
     # What it can be asked: see ``genii.control.target.Target``.
 
@@ -270,6 +290,10 @@ class Supervisor:
         """Tell the state of the processes named (none: all)."""
         return [describe.status(self, process) for process in self.slots.resolve(names)]
 
+    def pools(self) -> list[PoolStatus]:
+        """Tell the figures of the programs whose number of processes follows their load."""
+        return self.elastic.reports()
+
     def details(self, name: str) -> list[ProcessDetails]:
         """Tell all about each process of a program, or about one process."""
         return [describe.details(self, process) for process in self.slots.resolve([name])]
@@ -287,8 +311,16 @@ class Supervisor:
         return await self.actions.stop(self.slots.resolve(names), wait=wait)
 
     async def restart(self, names: Sequence[str], *, rolling: bool = False, wait: bool = True) -> list[ActionResult]:
-        """Restart processes whose checks pass."""
-        return await self.actions.restart(self.slots.resolve(names), rolling=rolling, wait=wait)
+        """Restart processes whose checks pass; of ``all`` not those that nobody wants to run now."""
+        found = self.slots.resolve(names)
+        if not names or "all" in names:
+            found = [process for process in found if not self._sleeps(process)]
+        return await self.actions.restart(found, rolling=rolling, wait=wait)
+
+    def _sleeps(self, process: Process) -> bool:
+        """Say whether a process is at rest because only a request or a trigger starts it."""
+        rests = process.state in (State.STOPPED, State.EXITED)
+        return rests and (not process.template.autostart or self.triggers.starts(process.template))
 
     async def reload(self, names: Sequence[str]) -> list[ActionResult]:
         """Send the reload signal to processes whose checks pass."""
@@ -330,6 +362,14 @@ class Supervisor:
             "genii_started_time_seconds": self.started_at,
         }
 
+    async def pause(self, names: Sequence[str], *, pause: bool = True) -> list[ActionResult]:
+        """Have workers take no more jobs after their current one, or take them again."""
+        return self.actions.pause(self.slots.resolve(names), pause=pause)
+
+    async def drain(self, names: Sequence[str], *, wait: bool = True) -> list[ActionResult]:
+        """Stop workers when each has done its current job, however long that takes."""
+        return await self.actions.drain(self.slots.resolve(names), wait=wait)
+
     # The end.
 
     async def shutdown(self) -> None:
@@ -369,11 +409,13 @@ class Supervisor:
     def close(self) -> None:
         """Write what is left of the output and let go of everything; to be called at the very end."""
         self.health.close()
+        self.elastic.demand.close()
         self.services.output.close()
         self.services.recorder.close(remove=not any(process.state.alive for process in self.slots))
         self.services.poller.remove(self.notify.fileno())
         self.notify.close()
         self.services.deadlines.close()
+        self.services.nurseries.close()
         self.services.spawner.close()
         self.sockets.close()
         self.services.poller.close()
@@ -382,8 +424,3 @@ class Supervisor:
 
 async def _not_here(_origin: Origin | None) -> str:
     raise NotAllowed("this supervisor is part of another program; it can't replace itself")
-
-
-def _chance() -> float:
-    """Return a random number in [0, 1); the random module would cost the daemon half a MiB for it."""
-    return int.from_bytes(os.urandom(4), "big") / (1 << 32)

@@ -6,6 +6,8 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from genii.errors import CheckFailed, NotAllowed
 from genii.supervise.checks import run_check
 from genii.supervise.plan import difference
@@ -39,6 +41,9 @@ class Update:
         if not settings.programs and supervisor.settings.programs and not settings.supervisord:
             raise NotAllowed(f"{settings.path} declares no program any more; 'genii down' stops all of them")
         change = difference(supervisor.settings, settings)
+        # What takes effect only at the next start is told until then.
+        pending = difference(supervisor.first_settings, settings).settings
+        change = msgspec.structs.replace(change, settings=pending)
         if dry_run or change.empty:
             return change
         await self._check(settings, change)
@@ -71,6 +76,7 @@ class Update:
         await supervisor.actions.remove(doomed)
         for name in replaced:
             supervisor.slots.remove_program(name)
+            supervisor.elastic.forget(name)
         supervisor.settings = settings
         supervisor.sockets.keep_only({spec.url for program in settings.programs.values() for spec in program.sockets})
         for name in change.adjusted:
@@ -98,6 +104,7 @@ class Update:
             await supervisor.actions.resize(program.name)
         else:
             supervisor.slots.define(program, len(supervisor.slots.of(program.name)))
+            supervisor.elastic.decide_soon(program.name)
         for process in supervisor.slots.of(program.name):
             if "logs" in keys:
                 process.relog()

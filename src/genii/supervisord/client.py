@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from base64 import b64encode
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from genii.errors import GeniiError, UsageError
@@ -54,8 +55,12 @@ class Client:
         """
         body = render_call(method, params)
         head = f"POST /RPC2 HTTP/1.1\r\n{self._headers()}Content-Type: text/xml\r\nContent-Length: {len(body)}\r\n\r\n"
-        status, pieces = self._exchange(head.encode() + body)
-        answer = b"".join(pieces)
+        try:
+            status, pieces = self._exchange(head.encode() + body)
+            answer = b"".join(pieces)
+        except BaseException:
+            self.close()  # interrupted: what is still to come must not be taken for the next answer
+            raise
         if status != 200:
             raise Refused(f"{self.url}/RPC2: HTTP status {status}", status)
         try:
@@ -80,16 +85,17 @@ class Client:
     def _exchange(self, request: bytes) -> tuple[int, Iterator[bytes]]:
         """Send a request; a connection that the server has closed meanwhile is made anew, once."""
         kept = self._connection is not None
+        connection, reader = self._connect()
         try:
-            return self._try(request)
+            return self._try(connection, reader, request)
         except (ConnectionError, EOFError):
             self.close()
             if not kept:
                 raise Refused(f"{self.url}: the connection was closed") from None
-            return self._try(request)
+            connection, reader = self._connect()
+            return self._try(connection, reader, request)
 
-    def _try(self, request: bytes) -> tuple[int, Iterator[bytes]]:
-        connection, reader = self._connect()
+    def _try(self, connection: socket.socket, reader: BinaryIO, request: bytes) -> tuple[int, Iterator[bytes]]:
         connection.sendall(request)
         line = reader.readline(_LONGEST_LINE)
         if not line:
@@ -132,6 +138,12 @@ class Client:
                 raise UsageError(f"{self.url!r} must be http://host:port or unix:///path")
             self._connection = connection, connection.makefile("rb")
         return self._connection
+
+    def hang_up(self) -> None:
+        """Let whoever reads a stream, in another thread, come to its end."""
+        if self._connection is not None:
+            with suppress(OSError):
+                self._connection[0].shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
         """Hang up."""

@@ -5,13 +5,16 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any
 
-from genii.config.ini.declaration import namespec
+from genii.config.ini.names import namespec
 from genii.errors import UsageError
 from genii.supervisord.client import Client, Refused, RemoteFault
 from genii.supervisord.version import API_VERSION
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
+
+    from genii.config.ini.control import ControlPlugin
+    from genii.supervisord.ctlplugins import Plugins
 
 __all__ = ["COMMANDS", "Controller"]
 
@@ -61,6 +64,22 @@ class Controller:
         self.interactive = interactive
         self.status = OK
         self.client = Client(url, username, password)
+        self._plugins: Plugins | None = None
+
+    def plug_in(self, declared: Iterable[ControlPlugin]) -> None:
+        """Add the commands of plugins.
+
+        Raises:
+            NotAllowed: a plugin can't be loaded.
+        """
+        from genii.supervisord.ctlplugins import Plugins
+
+        self._plugins = Plugins(self, declared)
+
+    @property
+    def commands(self) -> list[str]:
+        """The names of all commands."""
+        return [*COMMANDS, *(self._plugins.names() if self._plugins else ())]
 
     def output(self, text: str) -> None:
         """Print a line at once: others read along."""
@@ -85,8 +104,7 @@ class Controller:
         if name in COMMANDS:
             command = getattr(self, f"do_{name}")
         if command is None:
-            self.fail(f"*** Unknown syntax: {line}")
-            return False
+            return self._run_plugin(name, line)
         try:
             return bool(command(arguments))
         except Refused as error:
@@ -100,6 +118,18 @@ class Controller:
         except OSError as error:
             self.fail(f"error: {self.url}: {error.strerror or error}")
         return False
+
+    def _run_plugin(self, name: str, line: str) -> bool:
+        """Carry out a command of a plugin; whatever that raises is printed."""
+        command = self._plugins.command(name) if self._plugins else None
+        if command is None:
+            self.fail(f"*** Unknown syntax: {line}")
+            return False
+        try:
+            return bool(command(line.partition(name)[2].strip()))
+        except Exception as error:
+            self.fail(f"error: {type(error).__name__}: {error}")
+            return False
 
     def _authenticate(self, line: str, error: Refused) -> bool:
         self.fail("Server requires authentication")
@@ -552,12 +582,15 @@ class Controller:
     def do_help(self, words: list[str]) -> None:
         """Tell about commands."""
         if words:
-            self.output(COMMANDS.get(words[0], f"*** No help on {words[0]}"))
+            text = COMMANDS.get(words[0]) or (self._plugins.help(words[0]) if self._plugins else None)
+            if text != "":
+                self.output(text or f"*** No help on {words[0]}")
             return
         title = "default commands (type help <topic>):"
         self.output(f"\n{title}\n{'=' * len(title)}")
-        for start in range(0, len(COMMANDS), 8):
-            self.output("  ".join(f"{name:<8}" for name in list(COMMANDS)[start : start + 8]).rstrip())
+        names = self.commands
+        for start in range(0, len(names), 8):
+            self.output("  ".join(f"{name:<8}" for name in names[start : start + 8]).rstrip())
         self.output("")
 
     def do_quit(self, _words: list[str]) -> bool:

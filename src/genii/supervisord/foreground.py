@@ -20,16 +20,26 @@ __all__ = ["watch_logs"]
 
 @contextmanager
 def watch_logs(controller: Controller, name: str) -> Iterator[None]:
-    """Print both logs of a process as they grow."""
-    for channel in ("stdout", "stderr"):
-        client = Client(controller.url, controller.username, controller.password)
-        # A daemon thread: it reads until the process ends, and nobody waits for it.
-        threading.Thread(target=_print_stream, args=(client, f"/logtail/{name}/{channel}"), daemon=True).start()
-    yield
+    """Print both logs of a process as they grow, within the context."""
+    readers: list[tuple[Client, threading.Thread]] = []
+    try:
+        for channel in ("stdout", "stderr"):
+            client = Client(controller.url, controller.username, controller.password)
+            with suppress(GeniiError):  # it has no such log
+                pieces = client.stream(f"/logtail/{name}/{channel}")
+                reader = threading.Thread(target=_print_stream, args=(pieces,), daemon=True)
+                readers.append((client, reader))
+                reader.start()
+        yield
+    finally:
+        for client, reader in readers:
+            client.hang_up()
+            reader.join()
+            client.close()
 
 
-def _print_stream(client: Client, path: str) -> None:
+def _print_stream(pieces: Iterator[bytes]) -> None:
     with suppress(OSError, GeniiError, ValueError):
-        for piece in client.stream(path):
+        for piece in pieces:
             sys.stdout.write(piece.decode("utf-8", "replace"))
             sys.stdout.flush()

@@ -13,7 +13,7 @@ import shlex
 import time
 from typing import TYPE_CHECKING, Any
 
-from genii.config.ini.declaration import namespec
+from genii.config.ini.names import namespec
 from genii.config.ini.values import signal_number
 from genii.errors import ConfigError, GeniiError
 from genii.supervise.model import State

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
-import sys
+import time
 from typing import TYPE_CHECKING
+
+from genii.control.ownlog import TerminalLog
 
 if TYPE_CHECKING:
     from genii.config.ini.declaration import Daemon
@@ -18,13 +20,27 @@ _LEVELS = {"critical": logging.CRITICAL, "error": logging.ERROR, "warn": logging
 
 
 class _Form(logging.Formatter):
-    """Write a record as supervisord does."""
+    """Write a record as supervisord does; once for all places that it goes to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._second = -1
+        self._time = ""
+        """That second as text."""
+        self._last: tuple[logging.LogRecord, str] | None = None
 
     def format(self, record: logging.LogRecord) -> str:
+        if self._last is not None and self._last[0] is record:
+            return self._last[1]
         text = record.getMessage()
+        if int(record.created) != self._second:
+            self._second = int(record.created)
+            self._time = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(self._second))
+        line = f"{self._time},{int(record.msecs):03d} {_NAMES.get(record.levelno, 'INFO')} {text}"
         if record.exc_info:
-            text = f"{text}\n{self.formatException(record.exc_info)}"
-        return f"{self.formatTime(record)} {_NAMES.get(record.levelno, 'INFO')} {text}"
+            return f"{line}\n{self.formatException(record.exc_info)}"
+        self._last = record, line
+        return line
 
 
 class _ToSyslog(logging.Handler):
@@ -40,11 +56,12 @@ def dress_log(daemon: Daemon, syslog: Syslog, *, echo: bool) -> None:
     """Give the log its form, and its further places; genii's own lines about the states of processes are left out."""
     root = logging.getLogger()
     if echo:
-        root.addHandler(logging.StreamHandler(sys.stdout))
+        root.addHandler(TerminalLog(1))
     if daemon.logfile == "syslog":
         root.addHandler(_ToSyslog(syslog))
+    form = _Form()
     for handler in root.handlers:
-        handler.setFormatter(_Form())
+        handler.setFormatter(form)
     root.setLevel(_LEVELS.get(daemon.loglevel, logging.DEBUG))
     logging.getLogger("asyncio").setLevel(logging.WARNING)
     for name in ("genii", "genii.supervise.supervisor"):

@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from genii.config.ini.declaration import namespec
+from genii.config.ini.names import namespec
 from genii.events.message import HttpError, Response
 from genii.events.percent import parse_query, unquote
 from genii.supervise.model import State

@@ -101,7 +101,7 @@ class Front:
         try:
             if not config.path:
                 return listen_tcp(config.host, config.port)
-            listener = listen_unix(config.path, mode=config.mode)
+            listener = listen_unix(config.path, mode=config.mode, complete=True)
             self._note_path(config.path)
             if config.uid >= 0:
                 os.chown(config.path, config.uid, config.gid)

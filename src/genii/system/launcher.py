@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 IDLE = 10.0
 """Seconds without a request after which the launcher ends."""
 SOCKET = 3
-_CLONE_PARENT = 0x00008000
-_CLONE_NUMBERS = {"x86_64": 56, "aarch64": 220, "riscv64": 220, "armv7l": 120, "i686": 120, "ppc64le": 120}
+CLONE_PARENT = 0x00008000
+CLONE_NUMBERS = {"x86_64": 56, "aarch64": 220, "riscv64": 220, "armv7l": 120, "i686": 120, "ppc64le": 120}
 _KEEP = 64
 _MSG_CMSG_CLOEXEC = 0x40000000
 
@@ -40,7 +40,7 @@ def main() -> int:
     waiter = select.poll()
     waiter.register(SOCKET, select.POLLIN)
     while waiter.poll(IDLE * 1000):
-        received = _receive(link)
+        received = receive(link)
         if received is None:
             return 0
         request, descriptors = received
@@ -53,12 +53,12 @@ def main() -> int:
 
 
 def _make_fork() -> Callable[[], int]:
-    number = _CLONE_NUMBERS[os.uname().machine]
+    number = CLONE_NUMBERS[os.uname().machine]
     # PyDLL keeps the interpreter lock: the child must not have to take it from a thread that does not exist there.
     syscall = ctypes.PyDLL(None, use_errno=True).syscall
 
     def fork() -> int:
-        pid = int(syscall(number, _CLONE_PARENT | signal.SIGCHLD, 0, 0, 0, 0))
+        pid = int(syscall(number, CLONE_PARENT | signal.SIGCHLD, 0, 0, 0, 0))
         if pid < 0:
             raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
         return pid
@@ -66,7 +66,7 @@ def _make_fork() -> Callable[[], int]:
     return fork
 
 
-def _receive(link: _socket.socket) -> tuple[tuple[Any, ...], list[int]] | None:
+def receive(link: _socket.socket) -> tuple[tuple[Any, ...], list[int]] | None:
     """Read one request: length, body, and with the first byte its descriptors."""
     ancillary_size = _socket.CMSG_SPACE(_KEEP * 4)
     head, ancillary, _, _ = link.recvmsg(4, ancillary_size, _MSG_CMSG_CLOEXEC)
@@ -114,7 +114,7 @@ def _become(request: tuple[Any, ...], descriptors: list[int], tell: int) -> NoRe
     try:
         os.setsid()
         step = "descriptors"
-        tell = _place(descriptors, tell)
+        tell = place(descriptors, tell)
         step = "limits"
         _set_limits(limits)
         step = "priority"
@@ -150,7 +150,7 @@ def _become(request: tuple[Any, ...], descriptors: list[int], tell: int) -> NoRe
     os._exit(127)
 
 
-def _place(descriptors: list[int], tell: int) -> int:
+def place(descriptors: list[int], tell: int) -> int:
     """Move the descriptors to 0, 1, 2, 3 … and return where the error pipe went, out of their way."""
     import fcntl
 

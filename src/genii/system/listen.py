@@ -11,6 +11,7 @@ from genii.system.address import Address, is_loopback, parse_address
 __all__ = ["Address", "is_loopback", "listen", "listen_tcp", "listen_unix", "parse_address"]
 
 _BACKLOG = 1024
+_LONGEST_PATH = 107
 
 
 def listen(text: str, *, mode: int = 0o600) -> list[socket.socket]:
@@ -54,28 +55,49 @@ def listen_tcp(host: str, port: int, *, backlog: int = _BACKLOG) -> list[socket.
     return listeners
 
 
-def listen_unix(path: str, *, mode: int = 0o600, backlog: int = _BACKLOG) -> socket.socket:
+def listen_unix(path: str, *, mode: int = 0o600, backlog: int = _BACKLOG, complete: bool = False) -> socket.socket:
     """Listen at a path; a socket that nobody listens to is replaced, anything else is left alone.
 
+    With ``complete`` the file appears only when connections are taken; for ``getsockname`` it has another name then.
+
     Raises:
-        OSError: EADDRINUSE, somebody listens there, or the path is no socket.
+        OSError: EADDRINUSE, somebody listens there, or the path is no socket; ENAMETOOLONG, see unix(7).
     """
+    if len(os.fsencode(path)) > _LONGEST_PATH:
+        raise OSError(errno.ENAMETOOLONG, f"the path of a socket has at most {_LONGEST_PATH} bytes; shorten", path)
+    first = f"{path}.{os.getpid()}" if complete else path
+    if len(os.fsencode(first)) > _LONGEST_PATH:
+        first = path
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         listener.setblocking(False)
         _remove_stale(path)
+        if first != path:
+            _remove_stale(first)
         # The mode is there from the first moment: between bind and chmod anybody could connect.
         earlier = os.umask(0o177)
         try:
-            listener.bind(path)
+            listener.bind(first)
         finally:
             os.umask(earlier)
-        os.chmod(path, mode)
+        os.chmod(first, mode)
         listener.listen(backlog)
+        if first != path:
+            _show(first, path)
     except OSError:
         listener.close()
         raise
     return listener
+
+
+def _show(first: str, path: str) -> None:
+    """Give a socket its name; not by renaming, which would take the place of another's."""
+    try:
+        os.link(first, path)
+    except FileExistsError:
+        raise OSError(errno.EADDRINUSE, "somebody listens there", path) from None
+    finally:
+        os.unlink(first)
 
 
 def _remove_stale(path: str) -> None:

@@ -38,6 +38,14 @@ class Poller:
         if self._callbacks.pop(descriptor, None) is not None:
             self._epoll.unregister(descriptor)
 
+    def soon(self, callback: Callable[[], None]) -> None:
+        """Call a function when what happens now has been handled."""
+        self._loop.call_soon(callback)
+
+    def later(self, seconds: float, callback: Callable[[], None]) -> None:
+        """Call a function after a time."""
+        self._loop.call_later(seconds, callback)
+
     def _ready(self) -> None:
         for descriptor, _ in self._epoll.poll(0, maxevents=1024):
             callback = self._callbacks.get(descriptor)

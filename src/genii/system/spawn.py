@@ -10,13 +10,13 @@ import contextlib
 import os
 import resource
 import signal
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from types import MappingProxyType
+from typing import TYPE_CHECKING, NamedTuple
 
 from genii.system.launcher_client import LauncherClient
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from genii.system.poller import Poller
 
@@ -34,8 +34,7 @@ class SpawnError(Exception):
         self.fatal = fatal
 
 
-@dataclass(frozen=True, slots=True)
-class Command:
+class Command(NamedTuple):
     """All that a new process is made from; descriptors are ours, and inherited as the numbers given here."""
 
     argv: tuple[str, ...]
@@ -48,7 +47,7 @@ class Command:
     uid: int = -1
     gid: int = -1
     groups: tuple[int, ...] | None = None
-    limits: dict[str, tuple[int, int]] = field(default_factory=dict)
+    limits: Mapping[str, tuple[int, int]] = MappingProxyType({})
     nice: int = 0
     oom_score: int | None = None
     sockets: tuple[tuple[str, int], ...] = ()

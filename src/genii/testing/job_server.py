@@ -8,8 +8,8 @@ import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from genii.gearman.broker import Settings
 from genii.gearman.server import JobServer
+from genii.gearman.settings import Settings
 
 if TYPE_CHECKING:
     import ssl

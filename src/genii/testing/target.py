@@ -12,6 +12,7 @@ from genii.supervise.report import (
     ActionResult,
     Difference,
     Event,
+    PoolStatus,
     ProcessDetails,
     ProcessStatus,
     SupervisorStatus,
@@ -38,6 +39,7 @@ class MemoryTarget:
         self.pid = pid
         self.failing: set[str] = set()
         self.slow: set[str] = set()
+        self.paused: set[str] = set()
         self.release = asyncio.Event()
         self.ended = asyncio.Event()
         self.upgrades: list[Origin | None] = []
@@ -173,6 +175,33 @@ class MemoryTarget:
         for each in names:
             self._state[each] = ProcessStatus(name=each, program=name, state="RUNNING", wanted=True, pid=self.pid)
         return [ActionResult(name=name, ok=True, message=f"{minimum}..{maximum} processes")]
+
+    def pools(self) -> list[PoolStatus]:
+        """Tell the figures of what may have several processes, all of which run and are idle."""
+        return [
+            PoolStatus(
+                program=program.name,
+                minimum=program.processes,
+                maximum=program.processes_max,
+                slots=sum(row.program == program.name and row.state == "RUNNING" for row in self._state.values()),
+                busy=0,
+                paused=program.name in self.paused,
+            )
+            for program in self.settings.programs.values()
+            if program.worker or program.processes_max > program.processes
+        ]
+
+    async def pause(self, names: Sequence[str], *, pause: bool = True) -> list[ActionResult]:
+        """Note who is paused."""
+        found = self._find(names)
+        programs = {self._state[name].program for name in found}
+        self.paused = self.paused | programs if pause else self.paused - programs
+        message = "paused" if pause else "goes on"
+        return [ActionResult(name=name, ok=True, message=message) for name in found]
+
+    async def drain(self, names: Sequence[str], *, wait: bool = True) -> list[ActionResult]:
+        """Stop."""
+        return await self.stop(names, wait=wait)
 
     async def update(self, *, dry_run: bool = False) -> Difference:
         """Return (or raise) ``next_update``."""

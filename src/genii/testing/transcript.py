@@ -15,13 +15,15 @@ import socket
 import time
 from typing import TYPE_CHECKING, Protocol
 
-from genii.gearman.broker import Broker, Settings
+from genii.gearman.broker import Broker
 from genii.gearman.jobs import Peer
 from genii.gearman.protocol import HEADER, Kind, request, response
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
+    from genii.gearman.settings import Settings
 
 __all__ = ["Conversation", "MemoryServer", "MemoryWire", "Server", "SocketServer", "SocketWire", "Wire"]
 

@@ -1,43 +1,57 @@
-"""Read only [supervisorctl] of a file in supervisord's language: a client may not be able to see what else it names."""
+"""The sections about supervisorctl: [supervisorctl] and [ctlplugin:x]. No I/O."""
 
 from __future__ import annotations
 
-import os
+from typing import TYPE_CHECKING
 
-from genii.config.ini.daemon import read_control
-from genii.config.ini.declaration import Control
-from genii.config.ini.expand import exported
-from genii.config.ini.load import Machine, read_text
-from genii.config.ini.reader import Reader
-from genii.config.source import Faults
-from genii.errors import ConfigError
+import msgspec
 
-__all__ = ["load_control"]
+if TYPE_CHECKING:
+    from genii.config.ini.reader import Outside, Reader
+
+__all__ = ["Control", "ControlPlugin", "read_control", "read_control_plugin"]
+
+_FACTORY = "supervisor.ctl_factory"
 
 
-def load_control(path: str) -> Control:
-    """Return the settings of supervisorctl; without a path (or the section) the defaults.
+class ControlPlugin(msgspec.Struct, frozen=True):
+    """A section [ctlplugin:x]: more commands."""
 
-    Raises:
-        ConfigError: the file can't be read, or the section is wrong.
-    """
-    if not path:
-        return Control()
-    faults = Faults()
-    text, _ = read_text(path, os.environ, _contents, faults)
-    section = text.sections.get("supervisorctl") if text is not None else None
-    control = Control()
-    if section is not None:
-        names = {**exported(os.environ), "here": os.path.dirname(path)}
-        control = read_control(Reader(section, faults, names), Machine(os.environ))
-    if faults.problems:
-        raise ConfigError(faults.all_problems())
+    name: str
+    factory: str
+    """``module:callable``"""
+    options: dict[str, str]
+
+
+class Control(msgspec.Struct, frozen=True):
+    """The section [supervisorctl], and the plugins."""
+
+    serverurl: str = "http://localhost:9001"
+    username: str = ""
+    password: str = ""
+    prompt: str = "supervisor"
+    history_file: str = ""
+    plugins: tuple[ControlPlugin, ...] = ()
+
+
+def read_control(reader: Reader, outside: Outside) -> Control:
+    """Read the section [supervisorctl]."""
+    history = reader.text("history_file")
+    control = Control(
+        serverurl=reader.text("serverurl", "http://localhost:9001"),
+        username=reader.text("username"),
+        password=reader.text("password"),
+        prompt=reader.text("prompt", "supervisor"),
+        history_file=outside.expand_home(history) if history else "",
+    )
+    reader.finish()
     return control
 
 
-def _contents(path: str) -> bytes:
-    try:
-        with open(path, "rb") as file:
-            return file.read()
-    except OSError as error:
-        raise ValueError(f"can't be read: {error.strerror}; check the path and its permissions") from None
+def read_control_plugin(reader: Reader) -> ControlPlugin:
+    """Read a section [ctlplugin:x]."""
+    factory = reader.text(_FACTORY).strip()
+    if ":" not in factory:
+        reader.error(f"lacks the option {_FACTORY} = module:callable", _FACTORY)
+    options = {key: reader.text(key) for key in reader.section.options if key != _FACTORY}
+    return ControlPlugin(reader.section.label, factory, options)

@@ -6,7 +6,8 @@ import os
 
 from genii.config.ini.declaration import decode
 from genii.config.ini.export import to_toml
-from genii.config.ini.load import Machine, read_text
+from genii.config.ini.files import read_text
+from genii.config.ini.machine import Machine
 from genii.config.load import load
 from genii.config.source import Faults
 

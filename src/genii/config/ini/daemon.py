@@ -1,4 +1,4 @@
-"""The sections about supervisord itself: [supervisord], its servers, [supervisorctl], [rpcinterface:x]. No I/O."""
+"""The sections about supervisord itself: [supervisord], its servers, [rpcinterface:x]. No I/O."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from genii.config.ini import values
-from genii.config.ini.declaration import Control, Daemon, HttpServer, Plugin
+from genii.config.ini.declaration import Daemon, HttpServer, Plugin
 from genii.config.ini.expand import environment
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from genii.config.ini.reader import Outside, Reader
 
-__all__ = ["MAIN_INTERFACE", "existing_path", "owner", "read_control", "read_daemon", "read_plugin", "read_server"]
+__all__ = ["MAIN_INTERFACE", "existing_path", "owner", "read_daemon", "read_plugin", "read_server"]
 
 MAIN_INTERFACE = "supervisor.rpcinterface:make_main_rpcinterface"
 
@@ -107,20 +107,6 @@ def owner(text: str, outside: Outside) -> tuple[int, int]:
     user, colon, group = text.strip().partition(":")
     uid, gid = outside.user(user)
     return uid, (outside.group(group) if colon else gid)
-
-
-def read_control(reader: Reader, outside: Outside) -> Control:
-    """Read the section [supervisorctl]."""
-    history = reader.text("history_file")
-    control = Control(
-        serverurl=reader.text("serverurl", "http://localhost:9001"),
-        username=reader.text("username"),
-        password=reader.text("password"),
-        prompt=reader.text("prompt", "supervisor"),
-        history_file=outside.expand_home(history) if history else "",
-    )
-    reader.finish()
-    return control
 
 
 def read_plugin(reader: Reader) -> Plugin | None:

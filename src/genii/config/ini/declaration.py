@@ -12,7 +12,6 @@ import msgspec
 from genii.supervise.model import Log  # noqa: TC001 -- msgspec reads the annotations
 
 __all__ = [
-    "Control",
     "Daemon",
     "Declaration",
     "Group",
@@ -21,7 +20,6 @@ __all__ = [
     "Plugin",
     "Stream",
     "decode",
-    "namespec",
 ]
 
 
@@ -69,16 +67,6 @@ class HttpServer(Record, frozen=True, kw_only=True, omit_defaults=True, gc=False
     def url(self) -> str:
         """Return the URL under which its programs reach it."""
         return f"unix://{self.path}" if self.path else f"http://{self.host or 'localhost'}:{self.port}"
-
-
-class Control(Record, frozen=True, kw_only=True, omit_defaults=True, gc=False):
-    """The section [supervisorctl]."""
-
-    serverurl: str = "http://localhost:9001"
-    username: str = ""
-    password: str = ""
-    prompt: str = "supervisor"
-    history_file: str = ""
 
 
 class Stream(Record, frozen=True, kw_only=True, omit_defaults=True, gc=False):
@@ -138,17 +126,11 @@ class Declaration(Record, frozen=True, kw_only=True, omit_defaults=True, gc=Fals
     daemon: Daemon
     servers: tuple[HttpServer, ...] = ()
     plugins: tuple[Plugin, ...] = ()
-    control: Control = Control()
     groups: dict[str, Group] = {}
     """By name, in the order in which they are started."""
     members: dict[str, Member] = {}
     """By the name of the program in the model."""
     included: tuple[str, ...] = ()
-
-
-def namespec(group: str, process: str) -> str:
-    """Return how a process is called: ``group:process``, or only its name where both are the same."""
-    return process if group == process else f"{group}:{process}"
 
 
 def decode(text: str) -> Declaration:

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import os
+from binascii import crc32
 
 __all__ = ["is_ini", "state_dir"]
+
+_LONGEST = 94
+"""Bytes of a folder with sockets in it: their paths have 107 at most, see unix(7)."""
+_LONGEST_NAME = 40
 
 
 def is_ini(path: str) -> bool:
@@ -18,9 +23,12 @@ def state_dir(path: str) -> str:
     It depends on nothing that is written in the file, so that every command finds it without reading that.
     """
     folder, name = os.path.split(os.path.abspath(path))
-    if not folder.startswith("/etc") and os.access(folder, os.W_OK):
-        return os.path.join(folder, ".genii", name.rpartition(".")[0])
+    beside = os.path.join(folder, ".genii", name.rpartition(".")[0])
+    if not folder.startswith("/etc") and os.access(folder, os.W_OK) and len(os.fsencode(beside)) <= _LONGEST:
+        return beside
     slug = os.path.abspath(path).strip("/").replace("/", "-")
+    if len(os.fsencode(slug)) > _LONGEST_NAME:
+        slug = f"{slug[-_LONGEST_NAME:]}-{crc32(os.fsencode(os.path.abspath(path))):08x}"
     if os.geteuid() == 0 and os.access("/run", os.W_OK):
         return f"/run/genii/{slug}"
     runtime = os.environ.get("XDG_RUNTIME_DIR") or f"/tmp/genii-{os.geteuid()}"  # noqa: S108 -- made 0700, owner checked

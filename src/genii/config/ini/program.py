@@ -14,8 +14,9 @@ import msgspec
 from genii.backoff import Backoff
 from genii.config.ini import values
 from genii.config.ini.daemon import existing_path, owner
-from genii.config.ini.declaration import Member, Stream, namespec
+from genii.config.ini.declaration import Member, Stream
 from genii.config.ini.expand import environment, expand, exported
+from genii.config.ini.names import namespec
 from genii.config.source import quote
 from genii.supervise.model import Log, Logs, Program, Restart, SocketSpec, Stop
 from genii.supervise.template import escape

@@ -9,6 +9,7 @@ import msgspec
 
 from genii.config.ini import daemon as sections
 from genii.config.ini import values
+from genii.config.ini.control import read_control, read_control_plugin
 from genii.config.ini.declaration import Declaration, Group
 from genii.config.ini.events import LISTENED
 from genii.config.ini.expand import exported
@@ -19,7 +20,7 @@ from genii.errors import Problem
 from genii.supervise.model import Log, Settings
 
 if TYPE_CHECKING:
-    from genii.config.ini.declaration import Control, Daemon, HttpServer, Member, Plugin
+    from genii.config.ini.declaration import Daemon, HttpServer, Member, Plugin
     from genii.config.ini.program import Process
     from genii.config.ini.reader import Outside
     from genii.config.ini.text import Section, Text
@@ -44,11 +45,11 @@ def resolve(path: str, text: Text, outside: Outside, faults: Faults) -> tuple[Se
     servers = found.servers()
     url = next((server.url for server in sorted(servers, key=lambda server: not server.path)), "")
     groups, programs, members = found.programs(Context(daemon, url, outside))
+    found.check_clients()
     declaration = Declaration(
         daemon=daemon,
         servers=servers,
         plugins=found.plugins(),
-        control=found.control(),
         groups=groups,
         members=members,
     )
@@ -122,11 +123,12 @@ class _Resolver:
                     reader.warn(f"{server.host or 'every address'} can be reached by others; set username and password")
         return tuple(found)
 
-    def control(self) -> Control:
-        from genii.config.ini.text import Section
-
-        section = self._text.sections.get("supervisorctl") or Section("supervisorctl", self._path, 0)
-        return sections.read_control(self._reader(section), self._outside)
+    def check_clients(self) -> None:
+        """Read what only supervisorctl needs, to tell what is wrong with it."""
+        for section in self._of("supervisorctl"):
+            read_control(self._reader(section), self._outside)
+        for section in self._of("ctlplugin"):
+            read_control_plugin(self._reader(section))
 
     def plugins(self) -> tuple[Plugin, ...]:
         found = [sections.read_plugin(self._reader(section)) for section in self._of("rpcinterface")]

@@ -1,0 +1,32 @@
+"""``genii drain``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from genii.cli.action import add_json, carry_out
+from genii.cli.connect import read_time
+from genii.cli.parser import add_names, add_timeout
+
+if TYPE_CHECKING:
+    import argparse
+
+__all__ = ["configure", "run"]
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the options."""
+    add_names(parser, required=True)
+    parser.add_argument("--no-wait", action="store_true", help="don't wait until they have ended")
+    add_timeout(parser)
+    add_json(parser)
+    parser.epilog = """Unlike 'genii stop' it never kills one that is busy.
+
+Examples:
+  genii drain thumbs         returns when all have ended
+  genii drain thumbs:2       one of its processes"""
+
+
+def run(options: argparse.Namespace) -> int:
+    """Stop workers when they are done."""
+    return carry_out(options, "drain", options.names, wait=not options.no_wait, timeout=read_time(options.timeout))

@@ -1,0 +1,27 @@
+"""``genii pause``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from genii.cli.action import add_json, carry_out
+from genii.cli.parser import add_names
+
+if TYPE_CHECKING:
+    import argparse
+
+__all__ = ["configure", "run"]
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the options."""
+    add_names(parser, required=True)
+    add_json(parser)
+    parser.epilog = """Examples:
+  genii pause thumbs         what they do is finished; 'genii resume thumbs' lets them go on
+  genii status               shows who is paused"""
+
+
+def run(options: argparse.Namespace) -> int:
+    """Have workers take no more jobs."""
+    return carry_out(options, "pause", options.names)

@@ -1,0 +1,100 @@
+"""One command on one host: input sent, output handed on as it comes, killed when it takes too long."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from genii.errors import TimedOut
+from genii.fleet.sudo import SudoTalk
+from genii.units import format_duration
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from genii.fleet.command import Command
+    from genii.fleet.transport import Connection, RemoteProcess
+
+__all__ = ["execute"]
+
+_PIECE = 1 << 16
+_KILLING = 5.0
+
+
+async def execute(
+    connection: Connection,
+    command: Command,
+    *,
+    on_output: Callable[[bytes], object],
+    on_error: Callable[[bytes], object],
+    password: str | None = None,
+    timeout: float | None = None,
+) -> int:
+    """Run a command to its end and return its exit status; its output goes to the two functions as it comes.
+
+    Raises:
+        ConnectionFailed: the connection broke.
+        TimedOut: it took longer than ``timeout`` seconds; it was killed.
+        CommandFailed: sudo wants another password.
+    """
+    talk = SudoTalk(f"genii-{secrets.token_hex(8)}", password) if command.sudo else None
+    limit = asyncio.timeout(timeout)
+    process: RemoteProcess | None = None
+    try:
+        async with limit:
+            process = await connection.start(command.line(talk.prompt, talk.passed) if talk else command.line())
+            if talk is None:
+                await asyncio.gather(
+                    _pump(process.read, on_output), _pump(process.read_error, on_error), _feed(process, command.data)
+                )
+            else:
+                await asyncio.gather(_pump(process.read, on_output), _pump_sudo(process, talk, command.data, on_error))
+            return await process.wait()
+    except BaseException as error:
+        if process is not None:
+            await _kill(process)
+        if isinstance(error, TimeoutError) and limit.expired():
+            raise TimedOut(f"{connection.host.name}: killed after {format_duration(timeout or 0.0)}") from None
+        raise
+
+
+async def _pump(read: Callable[[int], object], hand_on: Callable[[bytes], object]) -> None:
+    while data := await read(_PIECE):  # type: ignore[misc]
+        hand_on(data)
+
+
+async def _feed(process: RemoteProcess, data: bytes) -> None:
+    with suppress(BrokenPipeError):  # it may end without reading all, and that is its own affair
+        for start in range(0, len(data), _PIECE):
+            await process.write(data[start : start + _PIECE])
+        await process.write_end()
+
+
+async def _pump_sudo(process: RemoteProcess, talk: SudoTalk, data: bytes, hand_on: Callable[[bytes], object]) -> None:
+    feeding: asyncio.Task[None] | None = None
+    try:
+        while piece := await process.read_error(_PIECE):
+            shown, answer = talk.feed(piece)
+            if answer:
+                with suppress(BrokenPipeError):
+                    await process.write(answer)
+            if shown:
+                hand_on(shown)
+            if talk.through and feeding is None:
+                feeding = asyncio.create_task(_feed(process, data))
+        if rest := talk.rest():
+            hand_on(rest)
+        if feeding is not None:
+            await feeding
+    finally:
+        if feeding is not None:
+            feeding.cancel()
+
+
+async def _kill(process: RemoteProcess) -> None:
+    """Kill it although we are being cancelled ourselves; a host that does not even react is left alone."""
+    with suppress(TimeoutError, Exception):
+        async with asyncio.timeout(_KILLING):
+            await process.kill()

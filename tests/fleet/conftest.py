@@ -1,0 +1,188 @@
+"""A private OpenSSH server on addresses of 127.0.0.0/8, each as good as a host of its own."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from genii.config.fleet import FleetSettings
+from genii.fleet.transport import Host
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+SFTP_SERVERS = ("/usr/lib/openssh/sftp-server", "/usr/libexec/openssh/sftp-server")
+
+
+def install_package(name: str) -> None:
+    if os.geteuid() != 0 or shutil.which("apt-get") is None:
+        return
+    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    words = ["apt-get", "-o", "DPkg::Lock::Timeout=300", "install", "-y", "-q", "--no-install-recommends", name]
+    if subprocess.run(words, env=environment, capture_output=True, timeout=600).returncode:
+        subprocess.run(["apt-get", "update", "-q"], env=environment, capture_output=True, timeout=600)
+        subprocess.run(words, env=environment, capture_output=True, timeout=600)
+
+
+@pytest.fixture(scope="session")
+def sshd_program() -> str:
+    """Return the path of sshd, installing Debian's when it is missing and we may."""
+    path = os.environ["PATH"] + ":/usr/sbin"
+    if shutil.which("sshd", path=path) is None or shutil.which("ssh") is None:
+        install_package("openssh-server")
+        install_package("openssh-client")
+    found = shutil.which("sshd", path=path)
+    if found is None:
+        pytest.skip("sshd is not here; install the Debian package openssh-server")
+    return found
+
+
+def make_key(path: Path) -> Path:
+    words = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", path.name, "-f", str(path)]
+    subprocess.run(words, check=True, timeout=30)
+    return path
+
+
+@dataclass(frozen=True)
+class Sshd:
+    """A running sshd: everything on 127.0.0.0/8 at its port is a host that it serves."""
+
+    folder: Path
+    port: int
+    user: str
+    settings: FleetSettings
+    """Reach it with ``open_transport(sshd.settings)``."""
+    pid: int
+
+    @property
+    def host_key(self) -> str:
+        """The public host key, as known_hosts wants it."""
+        return " ".join((self.folder / "host_key.pub").read_text().split()[:2])
+
+    def host(self, number: int = 1) -> Host:
+        """Return a host: 127.7.N.M, known to known_hosts, of which there are as many as you like."""
+        return Host(f"127.7.{number // 200}.{number % 200 + 1}")
+
+    def hosts(self, count: int) -> list[Host]:
+        return [self.host(number) for number in range(count)]
+
+    def configured(self, **changes: object) -> FleetSettings:
+        """Return the settings with changes."""
+        import msgspec
+
+        return msgspec.structs.replace(self.settings, **changes)
+
+
+SERVER = """\
+{listen}
+HostKey {folder}/host_key
+PidFile {folder}/sshd.pid
+AuthorizedKeysFile {folder}/authorized_keys
+StrictModes no
+UsePAM no
+UseDNS no
+PasswordAuthentication no
+KbdInteractiveAuthentication no
+PermitRootLogin prohibit-password
+AllowTcpForwarding yes
+AllowStreamLocalForwarding yes
+PrintMotd no
+PrintLastLog no
+LogLevel VERBOSE
+Subsystem sftp {sftp}
+{more}
+"""
+CLIENT = """\
+Host 127.*
+    Port {port}
+    User {user}
+    IdentityFile {folder}/user_key
+    IdentitiesOnly yes
+    IdentityAgent none
+    UserKnownHostsFile {folder}/known_hosts
+    GlobalKnownHostsFile /dev/null
+    KexAlgorithms curve25519-sha256
+"""
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def accepts(port: int, process: subprocess.Popen[bytes]) -> bool:
+    import time
+
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            socket.create_connection(("127.0.0.1", port), 1).close()
+        except OSError:
+            time.sleep(0.02)
+        else:
+            return True
+    return False
+
+
+def start_sshd(program: str, folder: Path, more: str) -> tuple[Sshd, subprocess.Popen[bytes]]:
+    import pwd
+
+    if os.geteuid() == 0:
+        Path("/run/sshd").mkdir(exist_ok=True)  # privilege separation; the Debian package makes it at boot
+    make_key(folder / "host_key")
+    make_key(folder / "user_key")
+    shutil.copy(folder / "user_key.pub", folder / "authorized_keys")
+    user = pwd.getpwuid(os.geteuid()).pw_name
+    sftp = next((path for path in SFTP_SERVERS if os.path.exists(path)), "internal-sftp")
+    public = " ".join((folder / "host_key.pub").read_text().split()[:2])
+    for _ in range(5):  # somebody else may take the free port first
+        port = free_port()
+        listen = f"Port {port}\nListenAddress 0.0.0.0"
+        (folder / "sshd_config").write_text(SERVER.format(listen=listen, folder=folder, sftp=sftp, more=more))
+        (folder / "ssh_config").write_text(CLIENT.format(port=port, user=user, folder=folder))
+        (folder / "known_hosts").write_text(f"[127.7.*]:{port} {public}\n[127.0.0.1]:{port} {public}\n")
+        words = [program, "-D", "-f", str(folder / "sshd_config"), "-E", str(folder / "sshd.log")]
+        process = subprocess.Popen(words, stdin=subprocess.DEVNULL)
+        if accepts(port, process):
+            settings = FleetSettings(ssh_config=str(folder / "ssh_config"), connect_timeout=30.0)
+            return Sshd(folder, port, user, settings, process.pid), process
+        process.kill()
+        process.wait()
+    raise RuntimeError(f"sshd does not start: {(folder / 'sshd.log').read_text()}")
+
+
+@pytest.fixture(scope="session")
+def start_server(sshd_program: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Sshd]]:
+    """Start an sshd with more lines of configuration, as often as it is called."""
+    running: list[subprocess.Popen[bytes]] = []
+
+    def start(more: str = "MaxStartups 2000:30:4000\nMaxSessions 100") -> Sshd:
+        server, process = start_sshd(sshd_program, tmp_path_factory.mktemp("sshd"), more)
+        running.append(process)
+        return server
+
+    yield start
+    for process in running:
+        process.terminate()
+        process.wait()
+
+
+@pytest.fixture(scope="session")
+def sshd(start_server: Callable[..., Sshd]) -> Sshd:
+    """The sshd that tests share: let it as it is, and use ``start_server`` for one of your own."""
+    return start_server()
+
+
+@pytest.fixture(params=["asyncssh", "openssh"])
+def server(request: pytest.FixtureRequest, sshd: Sshd) -> Sshd:
+    """The shared sshd, by each SSH transport."""
+    return replace(sshd, settings=sshd.configured(transport=request.param))

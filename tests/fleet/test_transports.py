@@ -1,0 +1,186 @@
+"""What all transports promise, over a real sshd, a real ssh and a real shell."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from typing import TYPE_CHECKING
+
+import msgspec
+import pytest
+
+from genii.config.fleet import FleetSettings
+from genii.fleet.transport import ConnectionFailed, Host
+from genii.fleet.ways import open_transport
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+    from pathlib import Path
+
+    from tests.fleet.conftest import Sshd
+
+    from genii.fleet.transport import Connection, RemoteProcess
+
+Reached = tuple[FleetSettings, Host]
+
+
+@pytest.fixture(params=["asyncssh", "openssh", "local"])
+def reached(request: pytest.FixtureRequest) -> Reached:
+    if request.param == "local":
+        return FleetSettings(transport="local"), Host("here")
+    server: Sshd = request.getfixturevalue("sshd")
+    return msgspec.structs.replace(server.settings, transport=request.param), server.host()
+
+
+def use(reached: Reached, work: Callable[[Connection], Awaitable[None]]) -> None:
+    async def main() -> None:
+        settings, host = reached
+        transport = open_transport(settings)
+        try:
+            connection = await transport.connect(host)
+            try:
+                async with asyncio.timeout(50):
+                    await work(connection)
+            finally:
+                await connection.close()
+        finally:
+            await transport.close()
+
+    asyncio.run(main())
+
+
+async def everything(read: Callable[[], Awaitable[bytes]]) -> bytes:
+    found = b""
+    while piece := await read():
+        found += piece
+    return found
+
+
+async def finish(process: RemoteProcess) -> tuple[int, bytes, bytes]:
+    output, errors = await asyncio.gather(everything(process.read), everything(process.read_error))
+    return await process.wait(), output, errors
+
+
+def test_keeps_the_streams_and_the_exit_status_apart(reached: Reached) -> None:
+    async def work(connection: Connection) -> None:
+        process = await connection.start("echo out; echo err >&2; exit 3")
+        assert await finish(process) == (3, b"out\n", b"err\n")
+
+    use(reached, work)
+
+
+def test_sends_input_and_its_end(reached: Reached) -> None:
+    async def work(connection: Connection) -> None:
+        process = await connection.start("wc -c")
+        await process.write(b"x" * 100_000)
+        await process.write_end()
+        status, output, _ = await finish(process)
+        assert (status, output.strip()) == (0, b"100000")
+
+    use(reached, work)
+
+
+def test_runs_commands_at_once_over_one_connection(reached: Reached) -> None:
+    async def work(connection: Connection) -> None:
+        async def one(number: int) -> bytes:
+            process = await connection.start(f"echo {number}")
+            return (await finish(process))[1]
+
+        assert await asyncio.gather(*map(one, range(5))) == [b"%d\n" % number for number in range(5)]
+
+    use(reached, work)
+
+
+def test_bytes_of_all_kinds_come_as_they_are(reached: Reached) -> None:
+    async def work(connection: Connection) -> None:
+        process = await connection.start("cat")
+        data = bytes(range(256)) * 16
+        await process.write(data)
+        await process.write_end()
+        assert await finish(process) == (0, data, b"")
+
+    use(reached, work)
+
+
+def test_a_terminal_is_one(reached: Reached) -> None:
+    async def work(connection: Connection) -> None:
+        process = await connection.start("tty; echo err >&2; read -r line; echo got $line", terminal=True)
+        await process.write(b"something\n")
+        status, output, errors = await finish(process)
+        assert status == 0
+        assert b"/dev/" in output
+        assert b"got something" in output
+        assert b"err" in output
+        assert errors == b""
+
+    use(reached, work)
+
+
+def test_kills_what_hangs_with_its_children(reached: Reached, tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+
+    async def work(connection: Connection) -> None:
+        # The sleeping child holds the pipe open for writing: reading ends when both have ended.
+        reading = asyncio.create_task(asyncio.to_thread(pipe.read_bytes))
+        process = await connection.start(f"exec 9>{pipe}; sleep 3600 & echo begun; wait")
+        assert await process.read() == b"begun\n"
+        await process.kill()
+        assert await reading == b""
+
+    use(reached, work)
+
+
+def test_writing_to_a_command_that_has_ended_is_a_broken_pipe(reached: Reached) -> None:
+    async def work(connection: Connection) -> None:
+        process = await connection.start("exit 0")
+        await process.wait()
+        with pytest.raises(BrokenPipeError):
+            await write_much(process)
+
+    use(reached, work)
+
+
+async def write_much(process: RemoteProcess) -> None:
+    for _ in range(200):
+        await process.write(b"x" * 65536)
+
+
+def test_reaches_a_unix_socket_on_the_host(reached: Reached, tmp_path: Path) -> None:
+    async def work(connection: Connection) -> None:
+        async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            writer.write((await reader.readline()).upper())
+            await writer.drain()
+            writer.close()
+
+        path = str(tmp_path / "socket")
+        listener = await asyncio.start_unix_server(answer, path)
+        async with listener:
+            reader, writer = await connection.connect_unix(path)
+            writer.write(b"hello\n")
+            await writer.drain()
+            assert await reader.read(100) == b"HELLO\n"
+            writer.close()
+        with pytest.raises(ConnectionFailed, match="nowhere"):
+            await connection.connect_unix(str(tmp_path / "nowhere"))
+
+    use(reached, work)
+
+
+def test_a_host_that_refuses_is_named(server: Sshd) -> None:
+    with pytest.raises(ConnectionFailed, match=r"(?i)127\.7\.0\.9: .*refused"):
+        use((server.settings, Host("127.7.0.9", port=1)), fail)
+
+
+async def fail(connection: Connection) -> None:
+    pytest.fail("connected")
+
+
+def test_an_unknown_host_key_is_refused(server: Sshd) -> None:
+    with pytest.raises(ConnectionFailed, match="not known"):
+        use((server.settings, Host("127.8.0.1")), fail)
+
+
+def test_a_key_that_is_not_accepted_is_told(server: Sshd) -> None:
+    with pytest.raises(ConnectionFailed, match=r"(?i)does not let .* in|permission denied"):
+        use((server.settings, Host("127.7.0.3", user="nobody-here")), fail)
