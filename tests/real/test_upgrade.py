@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from tests.real.harness import PATIENCE, Outcome, await_end, kill, open_files, read_until
+from tests.real.test_up import UNSHARE, inner_pid_one, needs_namespace
 
 import genii
 from genii.version import __version__
@@ -439,3 +440,42 @@ def test_a_record_of_another_format_starts_nothing_twice(site: Site) -> None:
     this_version(site)
     site.up()
     assert [status["pid"] for status in site.client.statuses()] == [status["pid"] for status in before]
+
+
+@needs_namespace
+def test_as_pid_one_of_a_container(site: Site) -> None:
+    site.write("[program.job]\ncommand = \"sh -c 'echo up; while :; do sleep 0.02; done'\"\n")
+    process = site.foreground(wrapper=UNSHARE)
+    read_until(process, r"job \| up")
+    pid = site.status("job")["pid"]
+    upgrade(site)
+    assert (site.supervisor_pid(), site.pid("job")) == (1, pid)
+    assert not site.status("job")["adopted"]
+    site.act("restart", "job")
+    read_until(process, r"job \| up")
+    os.kill(inner_pid_one(process), signal.SIGTERM)
+    assert process.wait(PATIENCE) == 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("fault", ["upgrade", "kill"])
+def test_a_scheduled_run_happens_once(site: Site, fault: str) -> None:
+    due = int(time.time()) + 4
+    moment = time.gmtime(due)
+    site.write(f"""
+        [program.report]
+        command = "echo done"
+        schedule = {{ cron = "{moment.tm_sec} {moment.tm_min} {moment.tm_hour} {moment.tm_mday} {moment.tm_mon} *",
+                      timezone = "UTC", missed = "run" }}
+        """)
+    site.up()
+    after = 0
+    while after < 3:  # up to the moment, over it, and some more times
+        if fault == "upgrade":
+            upgrade(site)
+        else:
+            site.kill_supervisor()
+            site.up()
+        after += time.time() > due + 0.1
+    site.line("report", "done")
+    assert site.lines("report") == ["done"]

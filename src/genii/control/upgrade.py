@@ -169,6 +169,7 @@ class Upgrade:
             os.set_inheritable(number, True)
         earlier = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
         self._supervisor.services.spawner.end_launcher()
+        self._supervisor.services.nurseries.close()
         _log.info("executing %s", self._origin.script)
         try:
             execute(self._origin, self._words, "upgrade", str(descriptor))

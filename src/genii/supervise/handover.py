@@ -61,6 +61,8 @@ class Slot(_Record, kw_only=True, omit_defaults=True):
     """One process slot; times with ``_at`` are seconds since the epoch, the others monotonic."""
 
     name: str
+    program: str
+    number: int
     state: str
     pid: int = 0
     start_time: int = 0
@@ -128,6 +130,10 @@ class Handover(_Record, kw_only=True, omit_defaults=True):
     """Processes whose start waits for others."""
     stops: list[str] = []
     wishes: dict[str, bool] = {}
+    paused: list[str] = []
+    """Programs whose workers take no work for now."""
+    leaving: list[str] = []
+    """Processes that are to end, and their slot with them."""
     scales: dict[str, tuple[int, int]] = {}
     runs: dict[str, float] = {}
     """Program -> the time of the calendar up to which its schedule was dealt with."""
