@@ -125,7 +125,7 @@ def test_a_torn_line_of_the_record_harms_nobody(site: Site) -> None:
         record.write(encode("gone", "other", 0)[:-5])
     site.up()
     assert {site.pid("job"), site.pid("other")} == pids
-    assert "1 damaged lines left out" in site.own_log()
+    assert "1 lines can.t be read" in site.own_log()
 
 
 def test_a_record_of_another_boot_means_nothing(site: Site) -> None:

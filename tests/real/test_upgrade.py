@@ -460,15 +460,16 @@ def test_as_pid_one_of_a_container(site: Site) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("fault", ["upgrade", "kill"])
 def test_a_scheduled_run_happens_once(site: Site, fault: str) -> None:
+    idle = '[program.idle]\ncommand = "sleep 1000"\n'
+    site.write(idle)
+    site.up()
     due = int(time.time()) + 4
     moment = time.gmtime(due)
-    site.write(f"""
-        [program.report]
-        command = "echo done"
-        schedule = {{ cron = "{moment.tm_sec} {moment.tm_min} {moment.tm_hour} {moment.tm_mday} {moment.tm_mon} *",
-                      timezone = "UTC", missed = "run" }}
-        """)
-    site.up()
+    cron = f"{moment.tm_sec} {moment.tm_min} {moment.tm_hour} {moment.tm_mday} {moment.tm_mon} *"
+    schedule = f'schedule = {{ cron = "{cron}", timezone = "UTC", missed = "run" }}'
+    site.write(f'{idle}[program.report]\ncommand = "echo done"\n{schedule}\n')
+    site.client.update()
+    assert time.time() < due
     after = 0
     while after < 3:  # up to the moment, over it, and some more times
         if fault == "upgrade":

@@ -35,12 +35,12 @@ def test_a_record_of_another_boot_means_nothing() -> None:
     body = encode("process", "web", 7, 1, 1, 1.0, 0)
     assert read(HEAD + body, "b2") == Memory()
     assert read(encode("boot", 999, "b2", "9") + body, "b1") == Memory()
-    assert read(b"", "b1") == Memory()
 
 
 def test_a_record_of_another_format_says_only_that_something_may_run() -> None:
     body = encode("process", "web", 7, 1, 1, 1.0, 0)
-    assert read(encode("boot", 999, "b1", "9") + body, "b1") == Memory(foreign=True)
+    assert read(encode("boot", 999, "b1", "9") + body, "b1") == Memory(foreign=True, damaged=1)
+    assert read(b"", "b1") == read(b"garbage\n" + body, "b1") == Memory(foreign=True, damaged=1)
 
 
 def test_a_run_is_due_until_it_has_begun() -> None:

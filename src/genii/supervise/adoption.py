@@ -59,13 +59,13 @@ def take_over(supervisor: Supervisor, memory: Memory) -> None:
     output = supervisor.services.output
     count = take_over_streams(os.path.join(supervisor.settings.state_dir, "keeper.sock"), output.adopt)
     lost = [name for name, found in memory.processes.items() if found.intended and not found.pid]
-    if memory.foreign:
-        _log.warning("the record is of another version's format: searching the processes by their environment")
-        lost = [process.name for process in supervisor.slots]
+    for name in lost:
+        _count_as_begun(supervisor, memory, name)
+    if memory.damaged:
+        _log.warning("the record is damaged or another version's: searching processes by their environment")
+        lost += [slot.name for slot in supervisor.slots if not _lives(memory.processes.get(slot.name))]
     if lost:
         _search(supervisor, memory, lost)
-        for name in lost:
-            _count_as_begun(supervisor, memory, name)
     adopted = 0
     for name, found in memory.processes.items():
         process = supervisor.slots.get(name)
@@ -83,6 +83,17 @@ def take_over(supervisor: Supervisor, memory: Memory) -> None:
             output.drop(key)
     if adopted or count:
         _log.warning("took over %d running processes and %d output streams", adopted, count)
+
+
+def _lives(found: Found | None) -> bool:
+    """Say whether a recorded process is still there."""
+    if found is None or not found.pid:
+        return False
+    try:
+        os.close(open_process(found.pid, found.start_time))
+    except OSError:
+        return False
+    return True
 
 
 def _count_as_begun(supervisor: Supervisor, memory: Memory, name: str) -> None:

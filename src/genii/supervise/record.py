@@ -13,7 +13,8 @@ One line is eight hexadecimal digits of CRC-32, a space, and a JSON array whose 
     ["due", program, wall time]                its schedule starts it for that moment, as soon as it may start
     ["ran", program, wall time]                its schedule was dealt with up to that moment
 
-A torn last line (we were killed while writing) or a damaged one is left out, and told.
+A torn last line (we were killed while writing) or a damaged one is left out, and told; what it said is then looked for
+in the environment of processes.
 """
 
 from __future__ import annotations
@@ -55,7 +56,7 @@ class Memory:
     runs: dict[str, float] = field(default_factory=dict)
     due: dict[str, float] = field(default_factory=dict)
     foreign: bool = False
-    """Whether the record is of a format that is not known here: then it says nothing else."""
+    """Whether the record can't be read at all: it is of a format that is not known here, or broken."""
     damaged: int = 0
     """Lines that could not be read."""
 
@@ -78,9 +79,11 @@ def read(data: bytes, boot: str) -> Memory:
             if memory.boot != boot:
                 return Memory()
             if items[1] != FORMAT:
-                return Memory(foreign=True)
+                return Memory(foreign=True, damaged=1)
         elif memory.boot:
             _apply(memory, items)
+    if not memory.boot:  # even the first line is damaged, or was never written
+        return Memory(foreign=True, damaged=max(memory.damaged, 1))
     return memory
 
 

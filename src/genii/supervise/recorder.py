@@ -47,7 +47,7 @@ class Recorder:
         except FileNotFoundError:
             return Memory()
         if memory.damaged:
-            _log.warning("%s: %d damaged lines left out", self._path, memory.damaged)
+            _log.warning("%s: %d lines can't be read", self._path, memory.damaged)
         return memory
 
     def begin(self, snapshot: Callable[[], Memory]) -> None:
