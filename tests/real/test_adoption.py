@@ -125,7 +125,7 @@ def test_a_torn_line_of_the_record_harms_nobody(site: Site) -> None:
         record.write(encode("gone", "other", 0)[:-5])
     site.up()
     assert {site.pid("job"), site.pid("other")} == pids
-    assert "1 lines can.t be read" in site.own_log()
+    assert "1 lines can't be read" in site.own_log()
 
 
 def test_a_record_of_another_boot_means_nothing(site: Site) -> None:
@@ -390,3 +390,33 @@ def site_processes(site: Site, name: bytes) -> list[int]:
             if b"GENII_PROCESS=" + name in file.read().split(b"\0"):
                 found.append(pid)
     return found
+
+
+FAMILY = """
+import os, signal, time
+if not os.fork():
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+while True:
+    time.sleep(1000)
+"""
+
+
+@pytest.mark.parametrize("noticed", [True, False])
+def test_what_is_left_of_a_group_is_ended_before_anything_is_started(site: Site, noticed: bool) -> None:
+    site.write(f'[program.family]\ncommand = "{site.script("family.py", FAMILY)}"\nstop = {{ timeout = "1s" }}\n')
+    site.up()
+    pid = site.pid("family")
+    end = time.monotonic() + PATIENCE
+    while len(site_processes(site, b"family")) < 2:
+        assert time.monotonic() < end
+    if noticed:
+        kill(pid)
+        site.state_of("family", "STOPPING")
+        site.kill_supervisor()
+    else:
+        site.kill_supervisor()
+        kill(pid)
+    child = next(iter(set(site_processes(site, b"family")) - {pid}))
+    site.up()
+    site.when("family", lambda status: status["state"] == "RUNNING" and status["pid"] not in (0, pid))
+    assert not is_alive(child)

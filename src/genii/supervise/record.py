@@ -6,6 +6,7 @@ One line is eight hexadecimal digits of CRC-32, a space, and a JSON array whose 
     ["intent", process]                        is about to be started
     ["process", process, pid, start time, program digest, wall time, restarts]
     ["running", process]                       it counts as running (ready)
+    ["left", process, group]                   it ended, but not yet what else is in its process group
     ["gone", process, exit status or null]     it ended
     ["wanted", process, bool]                  somebody stopped (or started) it by hand
     ["scale", program, minimum, maximum]       somebody scaled it by hand
@@ -40,6 +41,8 @@ class Found:
     time: float = 0.0
     restarts: int = 0
     running: bool = False
+    group: int = 0
+    """Of a process that has ended: what is left of its process group is to end, too."""
     intended: bool = False
     """A start was announced, and neither its success nor its failure told."""
 
@@ -105,6 +108,8 @@ def _apply(memory: Memory, items: list[Any]) -> None:
             memory.processes[name] = Found(pid, start_time, digest, time, restarts)
         case ["running", name] if name in memory.processes:
             memory.processes[name].running = True
+        case ["left", name, group]:
+            memory.processes[name] = Found(group=group)
         case ["gone", name, _]:
             memory.processes.pop(name, None)
         case ["wanted", name, bool(wanted)]:
@@ -130,6 +135,8 @@ def rewrite(memory: Memory, boot: str, supervisor: str) -> bytes:
             lines.append(encode("process", name, found.pid, found.start_time, found.digest, found.time, found.restarts))
             if found.running:
                 lines.append(encode("running", name))
+        elif found.group:
+            lines.append(encode("left", name, found.group))
         if found.intended:
             lines.append(encode("intent", name))
     lines += [encode("wanted", name, wanted) for name, wanted in memory.wanted.items()]
