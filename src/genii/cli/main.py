@@ -137,6 +137,8 @@ def _split(words: list[str]) -> _Words:
         name, equals, value = word.partition("=")
         key = {"-c": "config", "--config": "config", "--server": "server"}.get(name)
         if key is None:
+            if word == "-T":  # as rex and rake list their tasks
+                return _Words("tasks", words[position + 1 :], found.get("config"), found.get("server"))
             if word.startswith("-") and word not in ("-h", "--help", "-V", "--version"):
                 raise UsageError(f"there is no option {word!r} (see genii --help)")
             return _Words(word, words[position + 1 :], found.get("config"), found.get("server"))

@@ -10,17 +10,9 @@ import os
 
 import msgspec
 
-__all__ = ["Verdict", "run"]
+from genii.control.verdict import Verdict
 
-
-class Verdict(msgspec.Struct, kw_only=True):
-    """What a version says of itself."""
-
-    version: str
-    formats: tuple[int, ...] = ()
-    """The formats of a state that it reads and writes."""
-    problem: str = ""
-    """Why it can't take over; empty: it can."""
+__all__ = ["run"]
 
 
 def run(words: str) -> int:

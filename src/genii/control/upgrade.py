@@ -19,7 +19,7 @@ import msgspec
 
 from genii.control.again import command_line, execute, own_origin
 from genii.control.inheritance import SIGNALS
-from genii.control.trial import Verdict
+from genii.control.verdict import Verdict
 from genii.errors import NotAllowed
 from genii.supervise import succession
 from genii.supervise.handover import FORMATS, Envelope, Handover, agree, encode

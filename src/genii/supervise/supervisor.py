@@ -113,6 +113,7 @@ class Supervisor:
             null=os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC),
             chance=_random.Random().random,
             changed=self._changed,
+            overdue=self._overdue,
             sockets=self.sockets.of,
             adopt_sockets=self.sockets.adopt,
             listen=self._read_notifications,
@@ -219,11 +220,17 @@ class Supervisor:
         if self.stopping and not life.state.alive:
             self.loop.call_soon(self._end_if_done)
 
+    def _overdue(self, process: Process) -> None:
+        """Tell that a process is killed because it did not end in time."""
+        level = logging.INFO if self.settings.supervisord else logging.WARNING  # there it has words of its own
+        _log.log(level, "%s: did not end within %g s, killing it", process.name, process.program.stop.timeout)
+        self.emit("process.overdue", process.name, program=process.template.name, pid=process.life.pid)
+
     def _remember_end(self, process: Process) -> None:
         """Have a later supervisor not start again what ended for good, nor hold against it what runs again."""
         if self.elastic.leaving(process):
             return
-        ended = process.state in (State.EXITED, State.FATAL)
+        ended = process.state in (State.EXITED, State.FATAL) and not process.life.pauses
         if ended and self.wishes.get(process.name, True) and not self.triggers.starts(process.template):
             self.actions.want(process, wanted=False)
         elif process.state is State.STARTING and not self.wishes.get(process.name, True):
