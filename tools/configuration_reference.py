@@ -36,6 +36,10 @@ SECTIONS = {
     "SaltTable": "`[fleet] salt`",
     "HostTable": "`[hosts]`",
     "GroupTable": "`[groups.NAME]`",
+    "DeployTable": "`[deploy.NAME]`",
+    "InstallTable": "`install` of a deployment",
+    "DeployHealthTable": "`health` of a deployment",
+    "HookTable": "a hook of a deployment",
 }
 TYPES = {"string": "text", "integer": "whole number", "number": "number", "boolean": "`true`, `false`", "array": "list"}
 

@@ -14,8 +14,14 @@ if TYPE_CHECKING:  # the names below, for type checkers; importing typing would 
     from genii import signals as signals
     from genii import testing as testing
     from genii.daemon.control import Control as Control
+    from genii.deploy.steps import step as step
     from genii.events.app import App as App
     from genii.events.signals import Signals as Signals
+    from genii.fleet.blocking import Remote as Remote
+    from genii.fleet.secret import Secret as Secret
+    from genii.fleet.task import task as task
+    from genii.fleet.task_result import TaskResult as TaskResult
+    from genii.fleet.verbs import AsyncRemote as AsyncRemote
     from genii.gearman.async_client import AsyncClient as AsyncClient
     from genii.gearman.client import Client as Client
     from genii.gearman.server import JobServer as JobServer
@@ -30,12 +36,16 @@ if TYPE_CHECKING:  # the names below, for type checkers; importing typing would 
 _PUBLIC: dict[str, str] = {
     "App": "genii.events.app",
     "AsyncClient": "genii.gearman.async_client",
+    "AsyncRemote": "genii.fleet.verbs",
     "Client": "genii.gearman.client",
     "Control": "genii.daemon.control",
     "JobServer": "genii.gearman.server",
     "PidFile": "genii.system.pidfile",
+    "Remote": "genii.fleet.blocking",
+    "Secret": "genii.fleet.secret",
     "Signals": "genii.events.signals",
     "SlotManager": "genii.gearman.slots",
+    "TaskResult": "genii.fleet.task_result",
     "Worker": "genii.gearman.worker",
     "__version__": "genii.version",
     "daemonize": "genii.system.daemonize",
@@ -44,6 +54,8 @@ _PUBLIC: dict[str, str] = {
     "patterns": "genii.patterns",
     "prefork": "genii.serve.prefork",
     "signals": "genii.signals",
+    "step": "genii.deploy.steps",
+    "task": "genii.fleet.task",
     "testing": "genii.testing",
 }
 """Public name -> the module that has it, or that it is."""

@@ -289,3 +289,61 @@ def test_a_path_too_long_for_a_socket_address_is_told(tmp_path: Path) -> None:
 )
 def test_the_rows_of_the_client_have_the_keys_of_the_reports(row: type, record: type[msgspec.Struct]) -> None:
     assert tuple(row.__annotations__) == record.__struct_fields__
+
+
+def log_of(served: ServedTarget, tmp_path: Path, data: bytes) -> Path:
+    log = tmp_path / "web.log"
+    log.write_bytes(data)
+    served.do(lambda target: target.logs.update({("web:0", "stdout"): str(log), ("web:0", "stderr"): str(log)}))
+    return log
+
+
+def test_lines_can_be_searched_and_saved(served: ServedTarget, tmp_path: Path) -> None:
+    log_of(served, tmp_path, b"one\ntwo \xff\nthree\n")
+    status, body = get(served, "/api/v1/logs?name=web:0&contains=t&lines=-1")
+    assert (status, json.loads(body.split(b"\r\n")[1])["lines"]) == (200, ["two \ufffd", "three"])
+    answer = raw(served, b"GET /api/v1/logs?name=web:0&text=1 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+    assert b'attachment; filename="web_0.log"' in answer
+    assert b"one\ntwo \xef\xbf\xbd\nthree\n" in answer
+
+
+def test_a_name_can_put_nothing_into_a_header(served: ServedTarget) -> None:
+    status, body = get(served, "/api/v1/logs?text=1&name=%22%0D%0ASet-Cookie:%20a")
+    assert status == 404
+    assert b"unknown-program" in body
+
+
+def test_what_nobody_could_read_is_left_out_and_told(served: ServedTarget, tmp_path: Path) -> None:
+    log = log_of(served, tmp_path, b"begin\n")
+    stream = served.client().follow_logs(["web:0"], 1, 0.0, paced=True)
+    assert next(stream)["lines"] == ["begin"]
+    flood = b"".join(b"line %07d %s\n" % (number, b"x" * 80) for number in range(40_000))
+    with log.open("ab") as file:
+        file.write(flood)
+        file.write(b"end\n")
+    shown, skipped, last = 0, 0, ""
+    while last != "end":
+        row = next(stream)
+        shown += sum(len(line) + 1 for line in row["lines"])
+        skipped += row.get("skipped", 0)
+        last = row["lines"][-1] if row["lines"] else last
+    assert skipped > len(flood) // 2
+    assert shown + skipped == len(flood) + len("end\n")
+
+
+def test_what_is_declared_and_pending_can_be_asked(served: ServedTarget) -> None:
+    programs = json.loads(get(served, "/api/v1/programs")[1])["programs"]
+    assert [program["name"] for program in programs] == ["web", "jobs"]
+    served.do(lambda target: setattr(target, "next_update", Difference(added=("new",))))
+    status, body = get(served, "/api/v1/difference")
+    assert (status, json.loads(body)["difference"]["added"]) == (200, ["new"])
+    served.do(lambda target: setattr(target, "next_update", ConfigError([Problem("a.toml", 3, 1, "wrong")])))
+    status, body = get(served, "/api/v1/difference")
+    assert (status, json.loads(body)["error"]["problems"][0]["line"]) == (422, 3)
+
+
+def test_history_knows_only_what_somebody_looked_at(served: ServedTarget) -> None:
+    status, body = get(served, "/api/v1/history?name=web")
+    assert (status, json.loads(body)) == (200, {"series": {"web:0": [[], [], []], "web:1": [[], [], []]}})
+    assert get(served, "/api/v1/history?name=wep")[0] == 404
+    assert get(served, "/api/v1/history?points=x")[0] == 400

@@ -50,6 +50,7 @@ def run(options: argparse.Namespace) -> int:
         "color": shown and sys.stdout.isatty() and "NO_COLOR" not in os.environ,
         "exit_on_fatal": options.exit_on_fatal,
         "wait": not options.no_wait,
+        "front": "genii.web.front",
     }
     if is_ini(path):
         _take_on(path)

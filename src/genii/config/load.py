@@ -11,7 +11,7 @@ import msgspec
 
 from genii.config import toml
 from genii.config.expand import Names, expand
-from genii.config.find import FILE_NAME, find
+from genii.config.find import FILE_NAME, SYSTEM_FILE, find
 from genii.config.ini.place import is_ini
 from genii.config.resolve import resolve
 from genii.config.source import Faults, Scope, Source
@@ -20,10 +20,11 @@ from genii.errors import ConfigError, Problem
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from genii.config.deploy import Deployment
     from genii.config.fleet import FleetSettings
     from genii.supervise.model import Settings
 
-__all__ = ["FILE_NAME", "Examination", "examine", "find", "load", "load_fleet"]
+__all__ = ["FILE_NAME", "Examination", "examine", "find", "load", "load_deployments", "load_fleet"]
 
 _MOST_FILES = 1000
 
@@ -92,6 +93,24 @@ def load_fleet(path: str, environ: Mapping[str, str] | None = None) -> FleetSett
     if faults.problems:
         raise ConfigError(faults.all_problems())
     return found
+
+
+def load_deployments(path: str, environ: Mapping[str, str] | None = None) -> tuple[dict[str, Deployment], str]:
+    """Read only what a configuration says of releases; return that, and the state directory.
+
+    Raises ConfigError with everything that is wrong there.
+    """
+    from genii.config.deploy import read_deployments
+    from genii.config.supervisor import read_supervisor
+
+    faults, path = Faults(), os.path.abspath(path)
+    environ = dict(os.environ) if environ is None else environ
+    source = None if is_ini(path) else _read(path, faults)
+    found = read_deployments(source, environ, faults) if source else {}
+    own = read_supervisor(source, environ, path == SYSTEM_FILE, faults) if source else {"state_dir": ""}
+    if faults.problems:
+        raise ConfigError(faults.all_problems())
+    return found, own["state_dir"]
 
 
 def _read(path: str, faults: Faults) -> Source | None:

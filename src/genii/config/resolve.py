@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from genii.config import jobs, parts
 from genii.config.check import check_programs
+from genii.config.deploy import read_deployments
 from genii.config.find import SYSTEM_FILE
 from genii.config.jobs import job_server_scope, read_jobs
 from genii.config.program import Context, read_program
@@ -76,7 +77,10 @@ def resolve(
         if program is not None:
             programs[name] = program
     check_programs(programs, scopes, http.listen)
-    return Settings(path=main.path, http=http, programs=programs, **own), scopes
+    if "deploy" in main.data:
+        read_deployments(main, environ, faults)
+    named = servers.addresses if "jobs" in main.data else ()
+    return Settings(path=main.path, http=http, job_servers=named, programs=programs, **own), scopes
 
 
 def _check_tables(source: Source, main: Source, faults: Faults) -> None:

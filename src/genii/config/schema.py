@@ -13,12 +13,16 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 __all__ = [
     "ROOT_TABLES",
     "BackoffTable",
+    "DeployHealthTable",
+    "DeployTable",
     "File",
     "FleetTable",
     "GroupTable",
     "HealthTable",
+    "HookTable",
     "HostTable",
     "HttpTable",
+    "InstallTable",
     "LimitTable",
     "LogTable",
     "LogsTable",
@@ -484,6 +488,14 @@ class FleetTable(Table, kw_only=True, forbid_unknown_fields=True, gc=False):
         Words | UnsetType,
         _key("Inventories of others: lists of hosts, Ansible inventories, Salt rosters.", example=["hosts.ini"]),
     ] = UNSET
+    socket: Annotated[
+        str | UnsetType,
+        _key(
+            "The control socket of the hosts' supervisors, for `genii status --on` and the like; a host's variable "
+            "`genii_socket` goes before it.",
+            "/run/genii/genii.sock",
+        ),
+    ] = UNSET
     salt: Annotated[SaltTable | UnsetType, _key("How Salt is asked.")] = UNSET
 
 
@@ -508,6 +520,156 @@ class GroupTable(Table, kw_only=True, forbid_unknown_fields=True, gc=False):
     identity: Annotated[str | UnsetType, _key("The file of a private key.", example="~/.ssh/id_ed25519")] = UNSET
     jump: Annotated[str | UnsetType, _key("The jump hosts on the way, as ProxyJump.", example="gate.example")] = UNSET
     variables: Annotated[dict[str, Any] | UnsetType, _key("Values for tasks and templates.")] = UNSET
+
+
+class DeployHealthTable(Table, kw_only=True, forbid_unknown_fields=True, gc=False):
+    """How a host shows that a release is well; asked on the host itself. Exactly one of `tcp`, `http` and `command`."""
+
+    tcp: Annotated[
+        Annotated[int, Meta(ge=1, le=65535)] | str | UnsetType,
+        _key("This port (of 127.0.0.1) or `host:port` accepts a connection.", example="127.0.0.1:8000"),
+    ] = UNSET
+    http: Annotated[
+        str | UnsetType,
+        _key("This http:// URL answers with a status below 400.", example="http://127.0.0.1:8000/health"),
+    ] = UNSET
+    command: Annotated[str | UnsetType, _key("This shell command exits with 0.", example="bin/smoke-test")] = UNSET
+    expect: Annotated[
+        str | UnsetType,
+        _key("What the answer must contain, so that the old version can't answer for the new.", example="$REVISION"),
+    ] = UNSET
+    timeout: Annotated[Duration | UnsetType, _key("How long it has to become well.", "30s")] = UNSET
+    interval: Annotated[Duration | UnsetType, _key("How long to wait between two questions.", "200ms")] = UNSET
+
+
+class InstallTable(Table, kw_only=True, forbid_unknown_fields=True, gc=False):
+    """How the dependencies of a release are installed, and when those of the release before will do."""
+
+    command: Annotated[Words, _key("Shell commands, run in the new release.", example="npm ci --omit=dev")]
+    inputs: Annotated[
+        list[str] | UnsetType,
+        _key("Files that decide: while they stay the same, `outputs` are taken over and the command is left out.",
+             example=["package-lock.json"]),
+    ] = UNSET  # fmt: skip
+    outputs: Annotated[
+        list[str] | UnsetType,
+        _key("What the command makes, hard-linked from the release before.", example=["node_modules"]),
+    ] = UNSET
+
+
+class HookTable(Table, kw_only=True, forbid_unknown_fields=True, gc=False):
+    """A command around a step that not every host runs."""
+
+    command: Annotated[str, _key("The shell command, run in the release.", example="bin/migrate")]
+    roles: Annotated[list[str] | UnsetType, _key("Only on hosts of these roles.", example=["db"])] = UNSET
+    once: Annotated[bool | UnsetType, _key("Only on the first of these hosts.", default=False)] = UNSET
+
+
+class DeployTable(Table, kw_only=True, forbid_unknown_fields=True, gc=False):
+    """A release: what is brought to which hosts, how it is made ready, switched to, watched and taken back."""
+
+    repository: Annotated[
+        str | UnsetType, _key("A git repository: a URL or a path.", example="git@example.org:shop.git")
+    ] = UNSET
+    branch: Annotated[str | UnsetType, _key("The branch, tag or commit to release.", otherwise="HEAD")] = UNSET
+    mirror: Annotated[
+        Literal["control", "host"] | UnsetType,
+        _key("Where the copy of the repository is kept: here, and only files travel; or on each host.", "control"),
+    ] = UNSET
+    directory: Annotated[str | UnsetType, _key("Instead: a directory of this machine.", example="dist")] = UNSET
+    exclude: Annotated[
+        list[str] | UnsetType,
+        _key("Patterns of names in it that stay here.", [".git", ".genii", "__pycache__", ".venv"], ["*.log"]),
+    ] = UNSET
+    archive: Annotated[
+        str | UnsetType, _key("Instead: a tar (any compression) or zip file.", example="build/shop.tar.gz")
+    ] = UNSET
+    strip: Annotated[Natural | UnsetType, _key("How many leading directories of an archive to drop.", 0, 1)] = UNSET
+    wheel: Annotated[
+        str | UnsetType, _key("Instead: a Python wheel, by a pattern that matches one.", example="dist/*.whl")
+    ] = UNSET
+
+    to: Annotated[
+        str,
+        _key(
+            "The directory on the hosts (Capistrano's `deploy_to`); `{host}` in it is the host's name.",
+            example="/srv/shop",
+        ),
+    ]
+    hosts: Annotated[list[str] | UnsetType, _key("Hosts and groups.", example=["@web", "db1"])] = UNSET
+    roles: Annotated[
+        dict[str, list[str]] | UnsetType,
+        _key("Roles: which hosts have them; these hosts are deployed to, too.", example={"db": ["db1"]}),
+    ] = UNSET
+    linked_dirs: Annotated[
+        list[str] | UnsetType, _key("Directories that all releases share.", example=["log", "tmp/pids"])
+    ] = UNSET
+    linked_files: Annotated[
+        list[str] | UnsetType, _key("Files that all releases share; they must exist.", example=["config/settings.env"])
+    ] = UNSET
+    keep: Annotated[Count | UnsetType, _key("How many good releases are kept.", 5)] = UNSET
+    reuse: Annotated[
+        Literal["link", "copy"] | UnsetType,
+        _key("How files that did not change get into the next release: hard links, or copies.", "link"),
+    ] = UNSET
+
+    install: Annotated[
+        Words | InstallTable | UnsetType,
+        _key("Shell commands that install the dependencies, in the new release.", example="uv sync --frozen"),
+    ] = UNSET
+    check: Annotated[
+        Words | UnsetType,
+        _key("Shell commands that must succeed before the switch, in the new release.", example="./selfcheck"),
+    ] = UNSET
+    programs: Annotated[
+        list[str] | UnsetType, _key("Programs of the host's genii that run this release.", example=["web"])
+    ] = UNSET
+    restart: Annotated[
+        Literal["restart", "rolling", "reload", "stop"] | UnsetType,
+        _key("How they get it; `stop`: stopped before the switch, started after it.", "restart"),
+    ] = UNSET
+    genii: Annotated[str | UnsetType, _key("How genii is called on the hosts.", "genii")] = UNSET
+    health: Annotated[
+        DeployHealthTable | UnsetType,
+        _key("What must be true after the restart; otherwise the release before comes back.",
+             example={"http": "http://127.0.0.1:8000/health"}),
+    ] = UNSET  # fmt: skip
+    order: Annotated[
+        Literal["safe", "classic"] | UnsetType,
+        _key("`classic`: stop, update, switch, install, check, start; `safe`: all that can fail before the switch.",
+             "safe"),
+    ] = UNSET  # fmt: skip
+    hooks: Annotated[
+        dict[str, str | HookTable | list[str | HookTable]] | UnsetType,
+        _key("Commands around steps: `before_STEP`, `after_STEP`, `failed`.", example={"after_install": "bin/migrate"}),
+    ] = UNSET
+    steps: Annotated[
+        dict[str, Words] | UnsetType,
+        _key("Commands in place of a step's own.", example={"restart": "systemctl reload shop"}),
+    ] = UNSET
+    env: Annotated[
+        dict[str, str] | UnsetType, _key("Variables of all these commands.", example={"APP_ENV": "production"})
+    ] = UNSET
+    secrets: Annotated[
+        list[str] | dict[str, str] | UnsetType,
+        _key("More of them, never shown: names of variables here, or a table of names and `file:PATH`, `env:NAME`.",
+             example=["DATABASE_URL"]),
+    ] = UNSET  # fmt: skip
+
+    batches: Annotated[
+        list[int | str] | UnsetType,
+        _key("In what portions hosts switch, the last one repeated; the first is the canary.", example=[1, "25%"]),
+    ] = UNSET
+    min_ok: Annotated[
+        Count | str | UnsetType,
+        _key("How many hosts must get as far as the switch for the others to go on without the rest.",
+             example="90%", otherwise="all"),
+    ] = UNSET  # fmt: skip
+    limit: Annotated[Count | UnsetType, _key("How many hosts are worked on at once.", 50)] = UNSET
+    timeout: Annotated[Duration | UnsetType, _key("How long one step may take.", "10m")] = UNSET
+    tasks: Annotated[
+        str | UnsetType, _key("The Python file whose `@genii.step` functions redefine steps.", "tasks.py")
+    ] = UNSET
 
 
 _PROGRAM_NAMES = {"propertyNames": {"pattern": "^(?!all$)[A-Za-z0-9_][A-Za-z0-9_.@+-]*$"}}
@@ -535,4 +697,7 @@ class File(Table, kw_only=True, forbid_unknown_fields=True, gc=False):
         dict[str, str | list[str] | GroupTable] | UnsetType,
         _key("Groups of hosts, by name.", example={"web": ["web[01-20].example", "!web07.example"]}),
     ] = UNSET
-    deploy: Annotated[dict[str, Any] | UnsetType, _key("Releases, by name.")] = UNSET
+    deploy: Annotated[
+        dict[str, DeployTable] | UnsetType,
+        Meta(description="Releases, by name.", extra_json_schema=_PROGRAM_NAMES),
+    ] = UNSET

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from base64 import b64decode
 from enum import IntEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from genii.errors import UsageError
 from genii.events.message import HttpError
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from genii.events.message import Request
     from genii.supervise.model import Http
 
-__all__ = ["Failures", "Role", "basic_credentials", "check_exposure", "refuse_foreign"]
+__all__ = ["Account", "Failures", "Role", "basic_credentials", "check_exposure", "refuse_foreign"]
 
 _ALLOWED_FAILURES = 5
 _FORGET_AFTER = 60.0
@@ -32,6 +32,15 @@ class Role(IntEnum):
     def allows(self, method: str) -> bool:
         """Say whether the role is enough for a request of this method."""
         return self >= (Role.READER if method in _READING else Role.OPERATOR)
+
+
+class Account(NamedTuple):
+    """Somebody who may come in."""
+
+    name: str
+    password: str
+    """As it is stored, see ``genii.control.password``."""
+    role: Role
 
 
 class Failures:

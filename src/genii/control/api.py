@@ -4,20 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
+import time
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
+from genii.control.audit import Audit
 from genii.control.failure import error_response
 from genii.control.history import History
-from genii.control.logstream import follow_logs, log_files, recent_logs
+from genii.control.logstream import Wish, follow_logs, log_files, plain_logs, recent_logs
 from genii.control.metrics import CONTENT_TYPE, render_metrics
 from genii.control.query import (
     ActionQuery,
+    AuditEntries,
+    Curves,
     Details,
     Differences,
     Events,
+    JobQuery,
     Results,
+    SessionAnswer,
     Statuses,
     UpdateQuery,
     UpgradeQuery,
@@ -27,13 +34,16 @@ from genii.errors import GeniiError, NotAllowed, TimedOut, UsageError
 from genii.events.message import Request, Response
 from genii.events.router import Router
 from genii.events.sse import HEARTBEAT, render_event
+from genii.supervise.report import ActionResult
 from genii.units import format_duration, parse_signal
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 
+    from genii.control.live import Live
+    from genii.control.queues import Queues
     from genii.control.target import Target
-    from genii.supervise.report import ActionResult
+    from genii.supervise.report import Difference
 
     Answer = Callable[[Request], Awaitable[Response]]
 
@@ -54,6 +64,10 @@ class Api:
     def __init__(self, target: Target) -> None:
         self._target = target
         self._history = History(target)
+        self.audit = Audit(os.path.join(target.settings.state_dir, "audit"))
+        self._live: Live | None = None
+        self._queues: Queues | None = None
+        self._comparison: asyncio.Task[Difference] | None = None
         self._running: set[asyncio.Task[Any]] = set()
         self.handler = Router()
         routes: tuple[tuple[str, str, Answer], ...] = (
@@ -64,6 +78,20 @@ class Api:
             ("GET", "/api/v1/processes/{name}", self.details),
             ("GET", "/api/v1/events", self.events),
             ("GET", "/api/v1/logs", self.logs),
+            ("GET", "/api/v1/live", self.live),
+            ("GET", "/api/v1/history", self.curves),
+            ("GET", "/api/v1/programs", self.programs),
+            ("GET", "/api/v1/configuration", self.configuration),
+            ("GET", "/api/v1/difference", self.difference),
+            ("GET", "/api/v1/jobs", self.jobs),
+            ("GET", "/api/v1/jobs/peek", self.peek),
+            ("GET", "/api/v1/audit", self.audited),
+            ("GET", "/api/v1/session", self.session),
+            ("GET", "/api/openapi.json", self.openapi),
+            ("POST", "/api/v1/login", self.login),
+            ("POST", "/api/v1/logout", self.login),
+            ("POST", "/api/v1/jobs/cancel", self.cancel),
+            ("POST", "/api/v1/jobs/drain", self.drain_jobs),
             ("POST", "/api/v1/start", self.start),
             ("POST", "/api/v1/stop", self.stop),
             ("POST", "/api/v1/restart", self.restart),
@@ -78,7 +106,8 @@ class Api:
             ("POST", "/api/v1/shutdown", self.shutdown),
         )
         for method, pattern, answer in routes:
-            self.handler.add(method, pattern, _with_errors(answer))
+            noted = self._with_audit(answer) if method == "POST" else answer
+            self.handler.add(method, pattern, _with_errors(noted))
 
     @property
     def history(self) -> History:
@@ -93,6 +122,8 @@ class Api:
     async def close(self) -> None:
         """Receive no more events and give up the actions that still run."""
         self._history.close()
+        if self._live is not None:
+            await self._live.close()
         for task in self._running:
             task.cancel()
         await asyncio.gather(*self._running, return_exceptions=True)
@@ -149,18 +180,102 @@ class Api:
             )
 
     async def logs(self, request: Request) -> Response:
-        """Answer the last ``lines`` of the logs as JSON lines, or (``follow=1``) as events that go on."""
+        """Answer the last ``lines`` of the logs as JSON lines, or (``follow=1``) as events that go on.
+
+        ``contains`` leaves out lines without a text; ``paced=1`` leaves out what comes faster than anybody could read,
+        and tells how much; ``text=1`` answers plain text to be saved as a file.
+        """
         lines = _integer(request, "lines", "100")
-        since = _number(request, "since")
         stream = request.argument("stream", "both")
         if stream not in ("stdout", "stderr", "both"):
             raise UsageError(f"stream={stream!r}: it is stdout, stderr or both")
-        count = 100 if lines is None else lines
-        files = log_files(self._target, request.query.get("name", []), stream)
+        count = 100 if lines is None else min(lines, _ALL_LINES)
+        wish = Wish(count, _number(request, "since"), request.argument("contains"), _flag(request, "paced"))
+        names = request.query.get("name", [])
+        files = log_files(self._target, names, stream)
         if _flag(request, "follow"):
-            return Response.events(follow_logs(files, min(count, _ALL_LINES), since, _HEARTBEAT))
-        pieces = recent_logs(files, min(count, _ALL_LINES), since)
-        return Response(200, b"", "application/x-ndjson", stream=pieces)
+            return Response.events(follow_logs(files, wish, _HEARTBEAT))
+        if _flag(request, "text"):
+            headers = {"Content-Disposition": f'attachment; filename="{_file_name(names)}.log"'}
+            return Response(200, b"", "text/plain; charset=utf-8", headers, plain_logs(files, wish))
+        return Response(200, b"", "application/x-ndjson", stream=recent_logs(files, wish))
+
+    async def live(self, request: Request) -> Response:  # noqa: ARG002
+        """Stream the state of all processes and what they use."""
+        return Response.events(self._watch().follow())
+
+    async def curves(self, request: Request) -> Response:
+        """Tell what processes used lately, as far as somebody was looking."""
+        points = _integer(request, "points", "60") or 60
+        return Response.json(Curves(self._watch().curves(request.query.get("name", []), points)))
+
+    def _watch(self) -> Live:
+        from genii.control.live import Live  # only who looks needs it
+
+        if self._live is None:
+            self._live = Live(self._target)
+        return self._live
+
+    async def programs(self, request: Request) -> Response:  # noqa: ARG002
+        """Tell what is declared."""
+        from genii.control.declared import Programs, declared_programs
+
+        settings = self._target.settings
+        return Response.json(Programs(declared_programs(settings, time.time()), list(settings.job_servers)))
+
+    async def configuration(self, request: Request) -> Response:  # noqa: ARG002
+        """Tell all settings as they were read, secrets masked."""
+        from genii.control.declared import configuration
+
+        return Response.json(configuration(self._target.settings))
+
+    async def difference(self, request: Request) -> Response:  # noqa: ARG002
+        """Tell what an update would change now; several who ask at once get one answer."""
+        if self._comparison is None or self._comparison.done():
+            self._comparison = asyncio.get_running_loop().create_task(self._target.update(dry_run=True))
+            self._running.add(self._comparison)
+            self._comparison.add_done_callback(self._ended)
+        await asyncio.wait((self._comparison,))
+        return Response.json(Differences(self._comparison.result()))
+
+    async def jobs(self, request: Request) -> Response:  # noqa: ARG002
+        """Tell what the job servers have to do."""
+        from genii.control.queues import JobServers
+
+        return Response.json(JobServers(await self._servers().servers()))
+
+    async def peek(self, request: Request) -> Response:
+        """Tell the jobs of a function."""
+        from genii.control.queues import Jobs
+
+        limit = _integer(request, "limit", "50") or 50
+        found = await self._servers().peek(request.argument("server"), request.argument("function"), limit)
+        return Response.json(Jobs(found))
+
+    def _servers(self) -> Queues:
+        from genii.control.queues import Queues
+
+        if self._queues is None:
+            self._queues = Queues(lambda: self._target.settings.job_servers)
+        return self._queues
+
+    async def audited(self, request: Request) -> Response:  # noqa: ARG002
+        """Tell who did what."""
+        return Response.json(AuditEntries(self.audit.recent()))
+
+    async def session(self, request: Request) -> Response:
+        """Tell who asks: here everybody may do everything; where one has to log in, the guard answers."""
+        return Response.json(SessionAnswer(user=request.user, role="operator", login=False, token=""))
+
+    async def openapi(self, request: Request) -> Response:  # noqa: ARG002
+        """Describe this API."""
+        from genii.control.openapi import document
+
+        return Response.json(document())
+
+    async def login(self, request: Request) -> Response:  # noqa: ARG002
+        """Refuse a login: the guard takes those that are needed."""
+        raise NotAllowed("nobody has to log in here")
 
     # ------------------------------------------------------------------ actions
 
@@ -233,6 +348,18 @@ class Api:
         version = await self._target.upgrade(query.origin)
         return Response.json(Upgrading(version=version, before=before.version, upgrades=before.upgrades))
 
+    async def cancel(self, request: Request) -> Response:
+        """Drop a job that waits."""
+        query = request.decode(JobQuery)
+        await self._servers().cancel(query.server, query.handle)
+        return Response.json(_done(query.handle, "cancelled"))
+
+    async def drain_jobs(self, request: Request) -> Response:
+        """Have a job server end when its last running job is done."""
+        query = request.decode(JobQuery)
+        await self._servers().drain(query.server)
+        return Response.json(_done(query.server, "ends when its jobs are done"))
+
     async def shutdown(self, request: Request) -> Response:  # noqa: ARG002
         """Stop everything and end; the answer comes when all programs have ended."""
         await self._run(self._target.shutdown())
@@ -255,6 +382,35 @@ class Api:
         self._running.discard(task)
         if not task.cancelled() and task.exception() is not None:
             _log.debug("an action failed", exc_info=task.exception())
+
+    def _with_audit(self, answer: Answer) -> Answer:
+        """Have written down who asked for a change, and what came of it."""
+
+        async def noted(request: Request) -> Response:
+            outcome = "failed"
+            try:
+                response = await answer(request)
+                outcome = "done" if response.status == 200 else "refused"
+                return response
+            except GeniiError as error:
+                outcome = error.code
+                raise
+            finally:
+                action = request.path.removeprefix("/api/v1/")
+                about = "" if action == "login" else request.body.decode("utf-8", "replace")
+                self.audit.note(request.user or "anyone", request.peer.address or "unix", action, about, outcome)
+
+        return noted
+
+
+def _done(name: str, message: str) -> Results:
+    return Results([ActionResult(name=name, ok=True, message=message)])
+
+
+def _file_name(names: Sequence[str]) -> str:
+    """Return the name of a file for some logs, without anything that could mean something in a header or a path."""
+    text = "-".join(names) or "all"
+    return "".join(one if one.isascii() and (one.isalnum() or one in "-_.") else "_" for one in text)[:80]
 
 
 def _with_errors(answer: Answer) -> Answer:

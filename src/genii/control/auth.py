@@ -8,13 +8,17 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING
 
-from genii.control.access import Failures, Role, basic_credentials, refuse_foreign
+from genii.control.access import Account, Failures, Role, basic_credentials, refuse_foreign
 from genii.control.password import costly, verify
+from genii.control.query import LoginQuery
 from genii.events.message import HttpError, Response
+from genii.system.address import parse_address
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from genii.control.audit import Audit
+    from genii.control.login import Login
     from genii.events.message import Request
     from genii.supervise.model import Http
 
@@ -35,6 +39,7 @@ def guard_unix(handler: Handler) -> Handler:
     def guarded(request: Request) -> Response | Awaitable[Response]:
         if request.peer.uid not in allowed:
             raise HttpError(403, "only root and the user of the supervisor may do that", code="not-allowed")
+        request.user = f"uid:{request.peer.uid}"
         return handler(request)
 
     return guarded
@@ -43,66 +48,131 @@ def guard_unix(handler: Handler) -> Handler:
 class PasswordGuard:
     """Let in over TCP who knows a password; everybody if none is set (then only this machine can reach us)."""
 
-    def __init__(self, handler: Handler, http: Http, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        handler: Handler,
+        http: Http,
+        clock: Callable[[], float] = time.monotonic,
+        *,
+        sessions: str = "",
+        audit: Audit | None = None,
+    ) -> None:
+        """Guard ``handler``; ``sessions`` is the file that keeps the logins of browsers."""
         self._handler = handler
         self._http = http
         self._clock = clock
+        self._audit = audit
         self._failures = Failures()
         self._secret = os.urandom(16)
-        self._known: dict[bytes, Role] = {}
+        self._known: dict[bytes, Account] = {}
         self._turn = asyncio.Lock()
         self._waiting = 0
-        self._accounts = [(http.username, http.password, Role.OPERATOR)] if http.username else []
+        self._accounts = [Account(http.username, http.password, Role.OPERATOR)] if http.username else []
         if http.readonly_username:
-            self._accounts.append((http.readonly_username, http.readonly_password, Role.READER))
+            self._accounts.append(Account(http.readonly_username, http.readonly_password, Role.READER))
         self._public = {"/health", "/metrics"} if http.metrics_public else {"/health"}
+        self._sessions = sessions
+        self._login: Login | None = None
 
     def __call__(self, request: Request) -> Response | Awaitable[Response]:
         """Answer the request, or refuse it."""
         refuse_foreign(request, authenticated=bool(self._accounts), listen=self._http.listen)
-        if not self._accounts or request.path in self._public:
-            return self._handler(request)
+        path = request.path
+        if not self._accounts or path in self._public or path == "/" or path.startswith("/assets/"):
+            return self._handler(request)  # the page itself holds nothing that is not public
+        if path == "/api/v1/login" and request.method == "POST":
+            return self._log_in(request)
         header = request.headers.get("authorization", "")
-        role = self._known.get(self._digest(header)) if header else None
-        if role is not None:
-            return self._enter(role, request)
+        if not header and "cookie" in request.headers:
+            account = self._browser().who(request)
+            if account is not None:
+                return self._enter_page(account, request)
+        known = self._known.get(self._digest(header)) if header else None
+        if known is not None:
+            return self._enter(known, request)
         return self._check(header, request)
+
+    # ------------------------------------------------------------------ browsers
+
+    def _browser(self) -> Login:
+        if self._login is None:
+            from genii.control.login import Login  # most have no browser at them
+
+            http = self._http
+            port = parse_address(http.listen).port if http.listen else 0
+            self._login = Login(self._accounts, self._sessions, port, secure=bool(http.tls_certificate))
+        return self._login
+
+    def _enter_page(self, account: Account, request: Request) -> Response | Awaitable[Response]:
+        if request.path == "/api/v1/session":
+            return self._browser().session(request, account)
+        if request.path == "/api/v1/logout" and request.method == "POST":
+            self._note(account.name, request, "logout", "done")
+            return self._browser().leave(request)
+        return self._enter(account, request)
+
+    async def _log_in(self, request: Request) -> Response:
+        query = request.decode(LoginQuery)
+        account = await self._identify(query.user, query.password, request)
+        return self._browser().enter(account)
+
+    # ------------------------------------------------------------------ passwords
 
     async def _check(self, header: str, request: Request) -> Response:
         credentials = basic_credentials(header)
         if credentials is None:
-            raise HttpError(401, "user and password, please", headers=_CHALLENGE)
+            # A page asks for the password itself; the browser's own window would only be in its way.
+            headers = {} if "x-genii-page" in request.headers else _CHALLENGE
+            raise HttpError(401, "user and password, please", headers=headers)
+        account = await self._identify(*credentials, request)
+        while len(self._known) >= _CACHED:
+            del self._known[next(iter(self._known))]
+        self._known[self._digest(header)] = account
+        answer = self._enter(account, request)
+        return answer if isinstance(answer, Response) else await answer
+
+    async def _identify(self, user: str, password: str, request: Request) -> Account:
+        """Return who knows the password; an address that guesses has to wait.
+
+        Raises:
+            HttpError: 401 or 429.
+        """
         address = request.peer.address.rpartition(":")[0]
         wait = self._failures.wait(address, self._clock())
         if wait or self._waiting >= _WAITING:
             headers = {"Retry-After": str(max(1, round(wait)))}
             raise HttpError(429, "too many attempts; wait a little", headers=headers)
-        role = await self._role(*credentials)
-        if role is Role.NOBODY:
+        account = await self._find(user, password)
+        page = "x-genii-page" in request.headers
+        if account is None:
             self._failures.note(address, self._clock())
-            raise HttpError(401, "wrong user or password", headers=_CHALLENGE)
-        while len(self._known) >= _CACHED:
-            del self._known[next(iter(self._known))]
-        self._known[self._digest(header)] = role
-        answer = self._enter(role, request)
-        return answer if isinstance(answer, Response) else await answer
+            self._note(user, request, "login", "wrong user or password")
+            raise HttpError(401, "wrong user or password", headers={} if page else _CHALLENGE)
+        if page:
+            self._note(user, request, "login", "done")
+        return account
 
-    def _enter(self, role: Role, request: Request) -> Response | Awaitable[Response]:
-        if not role.allows(request.method):
+    def _note(self, user: str, request: Request, action: str, outcome: str) -> None:
+        if self._audit is not None:
+            self._audit.note(user, request.peer.address, action, "", outcome)
+
+    def _enter(self, account: Account, request: Request) -> Response | Awaitable[Response]:
+        if not account.role.allows(request.method):
             raise HttpError(403, "this user may only read", code="not-allowed")
+        request.user = account.name
         return self._handler(request)
 
-    async def _role(self, user: str, password: str) -> Role:
+    async def _find(self, user: str, password: str) -> Account | None:
         """Check a password, one at a time: each may take 16 MiB and 50 ms of a processor."""
         self._waiting += 1
         try:
             async with self._turn:
-                found = Role.NOBODY
-                for name, stored, role in self._accounts:
+                found = None
+                for account in self._accounts:
                     # A wrong name costs as much as a wrong password, so that names can't be found out by time.
-                    right = await self._verify(stored, password)
-                    if right and name == user and found is Role.NOBODY:
-                        found = role
+                    right = await self._verify(account.password, password)
+                    if right and account.name == user and found is None:
+                        found = account
                 return found
         finally:
             self._waiting -= 1

@@ -104,11 +104,22 @@ class Client:
                 for line in lines:
                     yield json.loads(line)
 
-    def follow_logs(self, names: Sequence[str], count: int, since: float, stream: str = "both") -> Iterator[LogRow]:
-        """Yield the last lines of logs and then those that are added, until the supervisor ends."""
-        for batch in self._stream(_log_path(names, count, since, stream) + "&follow=1"):
+    def follow_logs(
+        self, names: Sequence[str], count: int, since: float, stream: str = "both", *, paced: bool = False
+    ) -> Iterator[LogRow]:
+        """Yield the last lines of logs and then those that are added, until the supervisor ends.
+
+        ``paced`` leaves out what comes faster than anybody could read; ``skipped`` tells how many bytes that were.
+        """
+        more = "&follow=1&paced=1" if paced else "&follow=1"
+        for batch in self._stream(_log_path(names, count, since, stream) + more):
             for event in batch:
                 yield json.loads(event.data)
+
+    def live(self) -> Iterator[list[tuple[str, Any]]]:
+        """Yield what a full-screen view shows, in batches of (kind, data), see docs/api.md; empty at a heartbeat."""
+        for batch in self._stream("/api/v1/live"):
+            yield [(event.kind, json.loads(event.data)) for event in batch]
 
     # ------------------------------------------------------------------ actions
 

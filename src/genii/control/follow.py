@@ -31,6 +31,8 @@ class Follower:
         self._watcher = Inotify()
         self._file: IO[bytes] | None = None
         self._rest = b""
+        self._loop: asyncio.AbstractEventLoop | None = None
+        """Where the watcher is waited for."""
         try:
             self._watcher.add(os.path.dirname(path) or ".", Mask.CREATE | Mask.MOVED_TO | Mask.ONLYDIR)
         except OSError:
@@ -49,6 +51,7 @@ class Follower:
 
     def close(self) -> None:
         """Let go of the file."""
+        self._stop_waiting()
         self._watcher.close()
         if self._file is not None:
             self._file.close()
@@ -59,6 +62,7 @@ class Follower:
         loop = asyncio.get_running_loop()
         changed = asyncio.Event()
         loop.add_reader(self._watcher.fileno(), self._note, changed)
+        self._loop = loop
         try:
             while True:
                 changed.clear()
@@ -66,7 +70,30 @@ class Follower:
                     yield lines
                 await changed.wait()
         finally:
-            loop.remove_reader(self._watcher.fileno())
+            self._stop_waiting()
+
+    def _stop_waiting(self) -> None:
+        """Wait no longer: before the descriptor is closed, as its number may then be a client's in no time."""
+        if self._loop is not None:
+            self._loop.remove_reader(self._watcher.fileno())
+            self._loop = None
+
+    def skip(self, keep: int) -> int:
+        """Leave out what is unread but for about the last ``keep`` bytes; return how many bytes that were."""
+        if self._file is None:
+            return 0
+        held = self._file.tell()
+        target = os.fstat(self._file.fileno()).st_size - keep
+        if target <= held:
+            return 0
+        self._file.seek(target)
+        # The line that is cut here belongs to what is left out.
+        skipped = len(self._rest) + target - held
+        block = self._file.read(_BLOCK)
+        cut = block.find(b"\n") + 1 or len(block)
+        self._file.seek(target + cut)
+        self._rest = b""
+        return skipped + cut
 
     def _note(self, changed: asyncio.Event) -> None:
         if self._watcher.read():

@@ -20,8 +20,12 @@ if TYPE_CHECKING:
 
     from genii.control.target import Target
 
-__all__ = ["LogFile", "follow_logs", "log_files", "recent_logs"]
+__all__ = ["LogFile", "Wish", "follow_logs", "log_files", "plain_logs", "recent_logs"]
 
+_PACE = 0.1
+"""Seconds between two batches for people."""
+_UNREAD = 256 << 10
+"""Bytes that may lie before such a reader; more is skipped."""
 _QUEUED = 64
 """Batches of lines that wait for a slow client before its files are read no further."""
 
@@ -33,6 +37,19 @@ class LogFile:
     name: str
     stream: str
     path: str
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """Which lines are wanted."""
+
+    count: int
+    """The last so many of each file; -1: all."""
+    since: float = 0.0
+    contains: str = ""
+    """Only lines with this text."""
+    paced: bool = False
+    """Whether to leave out what comes faster than anybody could read: for people who look on."""
 
 
 def log_files(target: Target, names: Sequence[str], stream: str) -> list[LogFile]:
@@ -56,19 +73,32 @@ def log_files(target: Target, names: Sequence[str], stream: str) -> list[LogFile
     return list(found.values())
 
 
-async def recent_logs(files: Sequence[LogFile], count: int, since: float) -> AsyncIterator[bytes]:
+async def recent_logs(files: Sequence[LogFile], wish: Wish) -> AsyncIterator[bytes]:
     """Yield the last lines of each file as JSON lines of ``LogLines``."""
     for file in files:
-        async for lines in tail(file.path, count, since):
-            yield msgspec.json.encode(LogLines(file.name, file.stream, lines)) + b"\n"
+        async for lines in tail(file.path, wish.count, wish.since):
+            if found := _matching(lines, wish.contains):
+                yield msgspec.json.encode(LogLines(file.name, file.stream, found)) + b"\n"
 
 
-async def follow_logs(files: Sequence[LogFile], count: int, since: float, idle: float) -> AsyncIterator[bytes]:
+async def plain_logs(files: Sequence[LogFile], wish: Wish) -> AsyncIterator[bytes]:
+    """Yield the last lines of each file as text; lines of several files with the name of their process."""
+    for file in files:
+        prefix = f"{file.name} | " if len(files) > 1 else ""
+        async for lines in tail(file.path, wish.count, wish.since):
+            yield "".join(f"{prefix}{line}\n" for line in _matching(lines, wish.contains)).encode("utf-8", "replace")
+
+
+def _matching(lines: list[str], text: str) -> list[str]:
+    return [line for line in lines if text in line] if text else lines
+
+
+async def follow_logs(files: Sequence[LogFile], wish: Wish, idle: float) -> AsyncIterator[bytes]:
     """Yield the last lines of each file and then those that are added, as events of ``LogLines``."""
     queue: asyncio.Queue[bytes] = asyncio.Queue(_QUEUED)
     loop = asyncio.get_running_loop()
     # Not a TaskGroup: it must not be left by the GeneratorExit of a client that went away.
-    tasks = [loop.create_task(_follow_one(file, count, since, queue)) for file in files]
+    tasks = [loop.create_task(_follow_one(file, wish, queue)) for file in files]
     try:
         yield HEARTBEAT
         while True:
@@ -84,7 +114,7 @@ async def follow_logs(files: Sequence[LogFile], count: int, since: float, idle: 
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def _follow_one(file: LogFile, count: int, since: float, queue: asyncio.Queue[bytes]) -> None:
+async def _follow_one(file: LogFile, wish: Wish, queue: asyncio.Queue[bytes]) -> None:
     try:
         follower = Follower(file.path)
     except OSError as error:
@@ -92,11 +122,21 @@ async def _follow_one(file: LogFile, count: int, since: float, queue: asyncio.Qu
         return
     with follower:
         if follower.place is not None:
-            async for lines in tail(file.path, count, since, follower.place):
-                await queue.put(_event(file, lines))
+            async for lines in tail(file.path, wish.count, wish.since, follower.place):
+                if found := _matching(lines, wish.contains):
+                    await queue.put(_event(file, found))
+        skipped = 0
         async for lines in follower.lines():
-            await queue.put(_event(file, lines))
+            found = _matching(lines, wish.contains)
+            if found or skipped:
+                await queue.put(_event(file, found, skipped))
+                skipped = 0
+            if wish.paced:
+                await asyncio.sleep(_PACE)
+                skipped += follower.skip(_UNREAD)
+            elif not found:
+                await asyncio.sleep(0)
 
 
-def _event(file: LogFile, lines: list[str]) -> bytes:
-    return render_event(msgspec.json.encode(LogLines(file.name, file.stream, lines)).decode(), "log")
+def _event(file: LogFile, lines: list[str], skipped: int = 0) -> bytes:
+    return render_event(msgspec.json.encode(LogLines(file.name, file.stream, lines, skipped)).decode(), "log")

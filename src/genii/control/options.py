@@ -27,3 +27,5 @@ class Options(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Programs whose failure ends the supervisor with their exit code."""
     wait: bool = True
     """Whether the report waits until the programs run."""
+    front: str = ""
+    """The module that serves the dashboard, loaded when it is first asked for; empty: there is none."""

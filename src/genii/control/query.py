@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
+from genii.control.audit import Entry  # noqa: TC001 -- as below
+from genii.control.usage import Curve  # noqa: TC001 -- as below
 from genii.supervise.handover import Origin  # noqa: TC001 -- as below
 from genii.supervise.report import (  # noqa: TC001 -- msgspec reads the annotations when it decodes
     ActionResult,
@@ -12,20 +14,14 @@ from genii.supervise.report import (  # noqa: TC001 -- msgspec reads the annotat
     PoolStatus,
     ProcessDetails,
     ProcessStatus,
+    SupervisorStatus,
 )
 
 __all__ = [
-    "ActionQuery",
-    "Details",
-    "Differences",
-    "Events",
-    "LogLines",
-    "Results",
-    "Statuses",
-    "UpdateQuery",
-    "UpgradeQuery",
+    "ActionQuery", "AuditEntries", "Change", "Curves", "Details", "Differences", "Events", "JobQuery", "LogLines",
+    "LoginQuery", "Readings", "Results", "SessionAnswer", "Snapshot", "Statuses", "UpdateQuery", "UpgradeQuery",
     "Upgrading",
-]
+]  # fmt: skip
 
 
 class ActionQuery(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
@@ -93,10 +89,75 @@ class Events(msgspec.Struct, frozen=True):
     events: list[Event]
 
 
-class LogLines(msgspec.Struct, frozen=True):
+class LogLines(msgspec.Struct, frozen=True, omit_defaults=True):
     """Some lines of one log, in order."""
 
     name: str
     stream: str
     """``stdout``, ``stderr``, or ``both`` where they are one file."""
     lines: list[str]
+    skipped: int = 0
+    """How many bytes were left out before these lines, because more came than anybody could read."""
+
+
+class LoginQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a browser sends to log in."""
+
+    user: str
+    password: str
+
+
+class SessionAnswer(msgspec.Struct, frozen=True):
+    """Who a page works for."""
+
+    user: str
+    role: str
+    """``nobody``, ``reader`` or ``operator``."""
+    login: bool
+    """Whether one has to log in here."""
+    token: str
+    """What the page sends as X-Genii-Token with whatever changes something; empty: nothing."""
+
+
+class Snapshot(msgspec.Struct, frozen=True):
+    """The beginning of a live stream."""
+
+    supervisor: SupervisorStatus
+    processes: list[ProcessStatus]
+    usage: dict[str, tuple[float, int]]
+    """By process: percent of one processor, resident bytes."""
+    every: float
+    """Seconds between two readings of a process."""
+
+
+class Change(msgspec.Struct, frozen=True):
+    """What is different now."""
+
+    processes: list[ProcessStatus]
+    removed: list[str]
+
+
+class Readings(msgspec.Struct, frozen=True):
+    """What processes use, those whose figures changed."""
+
+    time: float
+    usage: dict[str, tuple[float, int]]
+
+
+class Curves(msgspec.Struct, frozen=True):
+    """The answer of ``GET /api/v1/history``."""
+
+    series: dict[str, Curve]
+
+
+class AuditEntries(msgspec.Struct, frozen=True):
+    """The answer of ``GET /api/v1/audit``."""
+
+    entries: list[Entry]
+
+
+class JobQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What is asked of a job server: ``handle`` of the job to cancel, nothing to drain it."""
+
+    server: str
+    handle: str = ""

@@ -6,7 +6,7 @@ takes longer to import than a whole ``genii status`` may last; this module is im
 
 from __future__ import annotations
 
-from typing import TypedDict
+from typing import NotRequired, TypedDict
 
 __all__ = [
     "DetailsRow",
@@ -153,3 +153,4 @@ class LogRow(TypedDict):
     name: str
     stream: str
     lines: list[str]
+    skipped: NotRequired[int]

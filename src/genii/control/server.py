@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 import os
 import time
 from typing import TYPE_CHECKING
@@ -12,19 +13,23 @@ from genii.control.api import Api
 from genii.control.auth import PasswordGuard, guard_unix
 from genii.control.failure import error_response
 from genii.events.http import Server
+from genii.events.message import HttpError
 from genii.events.wire import Limits
 from genii.system.listen import listen, listen_unix
 
 if TYPE_CHECKING:
     import socket
     import ssl
-    from collections.abc import Iterable
+    from collections.abc import Awaitable, Callable, Iterable
 
     from genii.control.target import Target
+    from genii.events.message import Request, Response
     from genii.supervise.model import Http
     from genii.supervise.report import Event
 
     Released = dict[str, tuple[list[socket.socket], list[socket.socket]]]
+
+    Handler = Callable[[Request], Response | Awaitable[Response]]
 
 __all__ = ["ControlServer", "check_exposure"]
 
@@ -39,10 +44,13 @@ _LOOK = 0.02
 class ControlServer:
     """Serve a target; ``open`` what the settings say, ``close`` when the supervisor ends."""
 
-    def __init__(self, target: Target) -> None:
+    def __init__(self, target: Target, front: str = "") -> None:
+        """Prepare to serve; ``front`` is the module of the dashboard, whose ``Front`` answers what the API does not."""
         self._target = target
         self._api = Api(target)
-        self._unix = Server(guard_unix(self._api.handler), limits=_LIMITS, failure=error_response)
+        self._front_module = front
+        self._front: Handler | None = None
+        self._unix = Server(guard_unix(self._answer), limits=_LIMITS, failure=error_response)
         self._tcp: Server | None = None
         self._path = ""
         self._released: Released = {}
@@ -115,8 +123,21 @@ class ControlServer:
     async def open_tcp(self, sockets: list[socket.socket]) -> None:
         """Serve on TCP sockets that listen already, by the rules of ``[http]``."""
         http = self._target.settings.http
-        self._tcp = Server(PasswordGuard(self._api.handler, http), limits=_LIMITS, failure=error_response)
+        sessions = os.path.join(self._target.settings.state_dir, "sessions")
+        guard = PasswordGuard(self._answer, http, sessions=sessions, audit=self._api.audit)
+        self._tcp = Server(guard, limits=_LIMITS, failure=error_response)
         await self._tcp.listen(sockets, tls=_tls(http))
+
+    def _answer(self, request: Request) -> Response | Awaitable[Response]:
+        try:
+            return self._api.handler(request)
+        except HttpError as error:
+            if error.status != 404 or not self._front_module:
+                raise
+        if self._front is None:
+            # The dashboard stands above us: it is named to us, and loaded when it is asked for.
+            self._front = importlib.import_module(self._front_module).Front(self._target)
+        return self._front(request)
 
     async def close(self, grace: float = 2.0) -> None:
         """Let running requests finish for ``grace`` seconds, then end; the unix socket is removed."""

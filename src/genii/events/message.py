@@ -66,6 +66,8 @@ class Request:
     peer: Peer = Peer("")
     parameters: dict[str, str] = field(default_factory=dict)
     """What the router read from the path, decoded."""
+    user: str = ""
+    """Who asks, as far as a guard has found out."""
 
     @property
     def path(self) -> str:

@@ -86,8 +86,11 @@ class Slot(_Record, kw_only=True, omit_defaults=True):
     changed_at: float = 0.0
     started_at: float = 0.0
     healthy: bool | None = None
-    work: tuple[bool | None, float, str, int | None, bool] = (None, 0.0, "", None, False)
-    """What it said last of its work, see ``genii.supervise.process.Told``."""
+    busy: bool | None = None
+    busy_since: float = 0.0
+    job: str = ""
+    jobs_left: int | None = None
+    paused: bool = False
     note: str = ""
 
 

@@ -275,6 +275,8 @@ class Settings(Frozen, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     socket_mode: int = 0o600
     socket_owner: str = ""
     http: Http = Http()
+    job_servers: tuple[str, ...] = ()
+    """Addresses of the job servers that ``[jobs]`` names."""
     supervisord: str = ""
     """What only a file in supervisord's language says, as JSON of ``genii.config.ini.declaration``; else empty."""
     programs: dict[str, Program] = {}

@@ -99,6 +99,10 @@ def may_stop(programs: Mapping[str, Program], name: str, stopping: Collection[st
     return not any(name in programs[other].depends_on for other in stopping if other != name)
 
 
+_NOT_KEPT = frozenset(("programs", "path", "files", "job_servers"))
+"""Keys of the settings that are told apart otherwise, or that hold at once."""
+
+
 def difference(old: Settings, new: Settings) -> Difference:
     """Return what has to be done to get from one configuration to the other."""
     changed: dict[str, tuple[str, ...]] = {}
@@ -112,7 +116,7 @@ def difference(old: Settings, new: Settings) -> Difference:
             adjusted[name] = keys
         else:
             changed[name] = keys
-    settings = tuple(key for key in _changed_keys(old, new) if key not in ("programs", "path", "files"))
+    settings = tuple(key for key in _changed_keys(old, new) if key not in _NOT_KEPT)
     return Difference(
         added=tuple(name for name in new.programs if name not in old.programs),
         removed=tuple(name for name in old.programs if name not in new.programs),

@@ -66,7 +66,11 @@ def _slot(process: Process) -> Slot:
         changed_at=process.changed_at,
         started_at=process.started_at,
         healthy=process.healthy,
-        work=process.work,
+        busy=process.work.busy,
+        busy_since=process.work.since,
+        job=process.work.job,
+        jobs_left=process.work.left,
+        paused=process.work.paused,
         note=process.note,
     )
     for name in _LIFE:

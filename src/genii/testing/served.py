@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING, TypeVar
+
+from msgspec.structs import replace
 
 from genii.control.client import Client
 from genii.control.server import ControlServer
@@ -33,8 +36,9 @@ class ServedTarget:
     The target lives in the other thread: look at it and change it by ``do``.
     """
 
-    def __init__(self, settings: Settings, path: str) -> None:
-        self._settings = settings
+    def __init__(self, settings: Settings, path: str, front: str = "") -> None:
+        self._front = front
+        self._settings = replace(settings, state_dir=os.path.dirname(path))
         self._path = path
         self._loop: asyncio.AbstractEventLoop
         self._started = threading.Event()
@@ -47,7 +51,7 @@ class ServedTarget:
         self._loop = asyncio.get_running_loop()
         self._done = asyncio.Event()
         self.target = MemoryTarget(self._settings)
-        server = ControlServer(self.target)
+        server = ControlServer(self.target, self._front)
         await server.open(self._path)
         if self._settings.http != type(self._settings.http)():
             sockets = listen_tcp("127.0.0.1", 0)

@@ -1,0 +1,60 @@
+"""Run a program on a terminal and answer what it asks: the shell around ``Dialogue``."""
+
+from __future__ import annotations
+
+import asyncio
+import codecs
+from typing import TYPE_CHECKING
+
+from genii.errors import TimedOut
+from genii.fleet.dialogue import Dialogue, ExpectFailed
+
+if TYPE_CHECKING:
+    from genii.fleet.dialogue import Answers
+    from genii.fleet.transport import Connection, RemoteProcess
+
+__all__ = ["converse"]
+
+_LOGIN_SHELL = 'exec "${SHELL:-/bin/sh}"'
+
+
+async def converse(connection: Connection, command: str, answers: Answers, timeout: float) -> tuple[int, str]:
+    """Run a command on a terminal of a host, answer it, and return its exit status and the masked transcript.
+
+    An empty command is the login shell, which is left after the last answer of a list. ``timeout`` is the longest wait,
+    in seconds, for the next question or the end.
+
+    Raises:
+        ExpectFailed: what was waited for did not come, or an answer was not accepted.
+        TimedOut: nothing that is waited for came in time; the program was killed.
+    """
+    dialogue = Dialogue(answers)
+    process = await connection.start(command or _LOGIN_SHELL, terminal=True)
+    try:
+        return await _follow(process, dialogue, timeout, leave=not command), dialogue.transcript
+    except TimeoutError:
+        said = dialogue.tail
+        raise TimedOut(
+            f"{connection.host.name}: waited {timeout:g} s for {dialogue.waiting_for}; "
+            + (f"it said last: {said!r}" if said else "it said nothing")
+        ) from None
+    except ExpectFailed as error:
+        raise ExpectFailed(f"{connection.host.name}: {error}") from None
+    finally:
+        await asyncio.shield(process.kill())
+
+
+async def _follow(process: RemoteProcess, dialogue: Dialogue, timeout: float, *, leave: bool) -> int:
+    decoder = codecs.getincrementaldecoder("utf-8")("replace")
+    async with asyncio.timeout(timeout) as limit:
+        while data := await process.read():
+            typed = dialogue.feed(decoder.decode(data))
+            for line in typed:
+                await process.write(line.encode())
+            if leave and dialogue.done:
+                return 0
+            if typed:
+                limit.reschedule(asyncio.get_running_loop().time() + timeout)
+        status = await process.wait()
+    dialogue.check_end()
+    return status

@@ -1,0 +1,1 @@
+"""The dashboard: its pages, and the files they are made of."""
