@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 import sys
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -143,11 +144,16 @@ def test_follows_supervisords_rules_of_failed_starts(daemon: Daemon) -> None:
         daemon.call("startProcess", "missing")
 
 
-def test_a_restart_storm_blocks_nobody(daemon: Daemon) -> None:
+def test_a_restart_storm_blocks_nobody_and_takes_no_processor(daemon: Daemon) -> None:
+    began = time.monotonic()
     daemon.start("[program:storm]\ncommand = /bin/true\nstartsecs = 0\nautorestart = true\n" + CAT)
     for _ in range(20):
         assert daemon.state("cat") == "RUNNING"
-    daemon.call("stopProcess", "storm")
+    daemon.eventually(lambda: daemon.log().count("spawned: 'storm'") >= 3)
+    assert daemon.call("stopProcess", "storm") is True
+    with pytest.raises(RemoteFault, match="NOT_RUNNING"):
+        daemon.call("stopProcess", "storm")
+    assert daemon.log().count("spawned: 'storm'") <= 1 + time.monotonic() - began
 
 
 def test_listeners_get_what_happens(daemon: Daemon) -> None:

@@ -71,6 +71,10 @@ def _open_log(settings: Settings, options: Options) -> OwnLog | None:
     # What no line of ours shows costs half of the time that a line takes (see "Optimization" in logging's manual).
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     logging._srcfile = None
+    if settings.supervisord and settings.log is not None:  # there the umask alone says who may read it
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NONBLOCK
+        with contextlib.suppress(OSError):
+            os.close(os.open(settings.log.path, flags, 0o666))
     own = OwnLog(settings) if not options.foreground or settings.log is not None else None
     handler = own or TerminalLog(2)
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s" if own else "genii | %(message)s"))

@@ -85,6 +85,8 @@ class Services:
     chance: Callable[[], float]
     changed: Callable[[Process, Life], None]
     """Is told of each change of state, with the life before it."""
+    overdue: Callable[[Process], None]
+    """Is told of a process that does not end in time, before it is killed."""
     sockets: Callable[[Program], tuple[tuple[str, int], ...]]
     """Returns the listening sockets of a program by name."""
     adopt_sockets: Callable[[Program, int], None]
@@ -189,7 +191,7 @@ class Process:
             case SendStop():
                 self._send_stop()
             case KillGroup():
-                _log.warning("%s: did not end within %g s, killing it", self.name, self.program.stop.timeout)
+                self.services.overdue(self)
                 self.kill()
 
     def _spawn(self) -> None:
@@ -472,7 +474,8 @@ class Process:
         self.life, self.group = life, slot.group
         self.started_as = self.template if slot.current else slot.digest
         self.started_at, self.changed_at = slot.started_at, slot.changed_at
-        self.healthy, self.work, self.note = slot.healthy, Told(*slot.work), slot.note
+        self.healthy, self.note = slot.healthy, slot.note
+        self.work = Told(slot.busy, slot.busy_since, slot.job, slot.jobs_left, slot.paused)
 
     def resume(self) -> None:
         """Watch what was restored: its process, what is left of its group, its deadline."""
