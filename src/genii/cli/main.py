@@ -123,8 +123,14 @@ def _run_command(split: _Words) -> int:
     parser = build_parser(split.command, command.help)
     module = import_module(f"genii.cli.{command.module}")
     module.configure(parser)
+    if command.on_hosts:
+        parser.add_argument("--on", metavar="HOSTS", action="append", help="the supervisors of these hosts, over SSH")
     defaults: argparse.Namespace = argparse.Namespace(config=split.config, server=split.server)
-    status: int = module.run(parser.parse_command(split.rest, defaults))
+    options = parser.parse_command(split.rest, defaults)
+    if command.on_hosts and options.on:
+        module = import_module("genii.cli.remote")
+        options.command = split.command
+    status: int = module.run(options)
     return status
 
 

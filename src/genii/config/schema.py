@@ -488,6 +488,14 @@ class FleetTable(Table, kw_only=True, forbid_unknown_fields=True, gc=False):
         Words | UnsetType,
         _key("Inventories of others: lists of hosts, Ansible inventories, Salt rosters.", example=["hosts.ini"]),
     ] = UNSET
+    socket: Annotated[
+        str | UnsetType,
+        _key(
+            "The control socket of the hosts' supervisors, for `genii status --on` and the like; a host's variable "
+            "`genii_socket` goes before it.",
+            "/run/genii/genii.sock",
+        ),
+    ] = UNSET
     salt: Annotated[SaltTable | UnsetType, _key("How Salt is asked.")] = UNSET
 
 
@@ -581,7 +589,13 @@ class DeployTable(Table, kw_only=True, forbid_unknown_fields=True, gc=False):
         str | UnsetType, _key("Instead: a Python wheel, by a pattern that matches one.", example="dist/*.whl")
     ] = UNSET
 
-    to: Annotated[str, _key("The directory on the hosts (Capistrano's `deploy_to`).", example="/srv/shop")]
+    to: Annotated[
+        str,
+        _key(
+            "The directory on the hosts (Capistrano's `deploy_to`); `{host}` in it is the host's name.",
+            example="/srv/shop",
+        ),
+    ]
     hosts: Annotated[list[str] | UnsetType, _key("Hosts and groups.", example=["@web", "db1"])] = UNSET
     roles: Annotated[
         dict[str, list[str]] | UnsetType,

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from genii.control.answer import answer
+from genii.control.claim import Claim
 from genii.control.loader import decode, start_reading
 from genii.control.options import Options
 from genii.errors import AlreadyRunning, ConfigError, GeniiError, NotAllowed
-from genii.system.pidfile import PidFile
 
 if TYPE_CHECKING:
     from typing import NoReturn
@@ -70,8 +70,8 @@ def _run(options: Options, words: str, path: str, loader: tuple[int, int] | None
         raise NotAllowed(f"can't make the state directory {settings.state_dir}: {error.strerror}") from None
     if settings.user and not settings.supervisord and os.geteuid() == 0:
         _become_user(settings, keeper[0])
-    with PidFile(_pid_path(settings)) as pid_file:
-        status = run(settings, options, path, keeper, pid_file)
+    with Claim(settings.state_dir) as claim:
+        status = run(settings, options, path, keeper, claim)
     return _begin_again(words, path) if status == BEGIN_AGAIN else status
 
 
@@ -89,19 +89,13 @@ def take_over(words: str, path: str, state: int, keeper: tuple[int, int]) -> int
 
         options = msgspec.json.decode(words, type=Options)
         settings = inheritance.handover.settings
-        pid_file = PidFile(_pid_path(settings))
-        pid_file.adopt(inheritance.handover.pid_file)
+        claim = Claim(settings.state_dir)
+        claim.adopt(inheritance.handover.pid_file, inheritance.handover.guard)
     except Exception as error:
         inheritance.go_back(error)
-    try:
-        status = run(settings, options, path, keeper, pid_file, inheritance)
-    finally:
-        pid_file.remove()
+    with claim:
+        status = run(settings, options, path, keeper, claim, inheritance)
     return _begin_again(words, path) if status == BEGIN_AGAIN else status
-
-
-def _pid_path(settings: Settings) -> str:
-    return os.path.join(settings.state_dir, "genii.pid")
 
 
 def _check_length(state_dir: str) -> None:

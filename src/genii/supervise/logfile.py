@@ -170,8 +170,12 @@ class LogFile:
             self._boundary = next_boundary(begun, self.every, float(time.localtime(begun).tm_gmtoff))
 
     def rotate(self, now: float) -> None:
-        """Make room: the file becomes ``.1``, ``.1`` becomes ``.2`` …; a failure is noted in ``problem``."""
+        """Make room: the file becomes ``.1``, ``.1`` becomes ``.2`` …; a failure is noted in ``problem``.
+
+        The new file may be read by whom the old one could be read.
+        """
         try:
+            mode = os.fstat(self._descriptor).st_mode & 0o777 if self._descriptor >= 0 else 0o640
             if self.backups:
                 for old, new in backup_names(self.path, self.backups):
                     for suffix in ("", ".gz"):
@@ -188,6 +192,8 @@ class LogFile:
         self.close()
         try:
             self._open()
+            if self._regular and not self.written:
+                os.fchmod(self._descriptor, mode)
         except OSError as error:
             self._fail(error, now)
 

@@ -52,11 +52,13 @@ class Runtime:
         for plugin in self.service.declaration.plugins:
             if plugin.factory == _MAIN_INTERFACE:
                 found[plugin.name] = Interface(self.service)
+                _log.info("RPC interface '%s' initialized", plugin.name)
                 continue
             from genii.supervisord.plugins import load_callable
 
             try:
                 found[plugin.name] = load_callable(plugin.factory)(self.service, **plugin.options)
+                _log.info("RPC interface '%s' initialized", plugin.name)
             except Exception as error:
                 _log.critical(
                     "[rpcinterface:%s] can't be served: %s (plugins that use supervisord's internals need supervisord)",
