@@ -84,10 +84,8 @@ def test_symbolic_links_have_the_names_of_the_originals(folder: Path) -> None:
     assert done.stdout.count(".") == 2
     done = subprocess.run(link(folder, "echo_supervisord_conf"), capture_output=True, text=True, timeout=60)
     assert "[rpcinterface:supervisor]" in done.stdout
-    done = subprocess.run(
-        [*link(folder, "pidproxy"), str(folder / "pid"), "sh", "-c", "exit 3"], capture_output=True, timeout=60
-    )
-    assert done.returncode == 3
+    words = [*link(folder, "pidproxy"), str(folder / "pid"), "sh", "-c", "exit 3"]
+    assert subprocess.run(words, timeout=60).returncode == 3
 
 
 @pytest.mark.parametrize("words", ["-x", "-n -n extra", "--nothing", "-c", "-e loud"])
