@@ -38,13 +38,16 @@ class Parser(argparse.ArgumentParser):
         """
         raise UsageError(f"{message}\nusage: {' '.join(self.format_usage().split()[1:])}")
 
-    def parse_command(self, words: Sequence[str], defaults: argparse.Namespace) -> argparse.Namespace:
-        """Parse all words.
+    def parse_command(
+        self, words: Sequence[str], defaults: argparse.Namespace, *, mixed: bool = False
+    ) -> argparse.Namespace:
+        """Parse all words; with ``mixed``, options may stand between arguments that can be left out.
 
         Raises:
             UsageError: they make no sense.
         """
-        options, unknown = self.parse_known_args(words, defaults)
+        parse = self.parse_known_intermixed_args if mixed else self.parse_known_args
+        options, unknown = parse(words, defaults)
         if unknown:
             known = [name for action in self._actions for name in action.option_strings]
             hint = suggest(unknown[0].partition("=")[0], known)

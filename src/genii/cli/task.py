@@ -67,7 +67,7 @@ def run(options: argparse.Namespace) -> int:
     if task is None:
         hint = suggest(options.name, tasks) or " ('genii tasks' lists them)"
         raise UsageError(f"there is no task {options.name!r}{hint}")
-    options = _parser(task).parse_command(options.words, options)
+    options = _parser(task).parse_command(options.words, options, mixed=True)
     return _perform(task, _values(task, options), options)
 
 

@@ -7,7 +7,6 @@ import logging
 import os
 from typing import TYPE_CHECKING
 
-from genii.cli.worker_class import find_worker
 from genii.errors import NotRunning, UsageError
 from genii.system.notify import notify
 
@@ -43,11 +42,11 @@ def run(options: argparse.Namespace) -> int:
     """Work until it is stopped; return 0."""
     if options.max_jobs < 0:
         raise UsageError("--jobs is 0 or more")
+    found = _find(options)  # a mistake is told once, and not by each of several processes
     if options.min is not None or options.max is not None or options.http:
         from genii.cli.work_slots import run_slots
 
         return run_slots(options)
-    found = find_worker(options.worker, options.lib)
     if options.nursery:
         _load_ahead(found)
         _serve_nursery()
@@ -91,6 +90,28 @@ def _load_ahead(found: type[Worker]) -> None:
 
     if any(iscoroutinefunction(getattr(found, name, None)) for name in dir(found) if not name.startswith("_")):
         import genii.gearman.async_worker  # noqa: F401 -- for its side effect
+
+
+def _find(options: argparse.Namespace) -> type[Worker]:
+    """Import the class; a user's mistake is told without our part of the traceback."""
+    from importlib import import_module
+
+    from genii.gearman.worker import Worker
+
+    module_name, colon, class_name = options.worker.partition(":")
+    if not colon or not module_name or not class_name:
+        raise UsageError(f"{options.worker!r}: write module:Class, such as shop.workers:Thumbs")
+    sys.path[:0] = [*options.lib, os.getcwd()]
+    try:
+        module = import_module(module_name)
+    except ModuleNotFoundError as error:
+        if error.name is None or not f"{module_name}.".startswith(f"{error.name}."):
+            raise
+        raise UsageError(f"there is no module {error.name!r} in {os.getcwd()} or on the import path (-I)") from None
+    found = getattr(module, class_name, None)
+    if not (isinstance(found, type) and issubclass(found, Worker)):
+        raise UsageError(f"{options.worker}: {class_name} is not a class that inherits from genii.Worker")
+    return found
 
 
 def _make(found: type[Worker], options: argparse.Namespace) -> Worker:

@@ -78,7 +78,7 @@ class Deployment(msgspec.Struct, frozen=True, kw_only=True):
     folder: str
     """The folder of the configuration file."""
     hosts: tuple[str, ...] = ()
-    roles: Mapping[str, tuple[str, ...]] = {}
+    roles: dict[str, tuple[str, ...]] = {}
     linked_dirs: tuple[str, ...] = ()
     linked_files: tuple[str, ...] = ()
     keep: int = 5
@@ -92,10 +92,10 @@ class Deployment(msgspec.Struct, frozen=True, kw_only=True):
     genii: str = "genii"
     health: Health | None = None
     order: str = "safe"
-    hooks: Mapping[str, tuple[Command, ...]] = {}
-    steps: Mapping[str, tuple[str, ...]] = {}
-    env: Mapping[str, str] = {}
-    secrets: Mapping[str, str] = {}
+    hooks: dict[str, tuple[Command, ...]] = {}
+    steps: dict[str, tuple[str, ...]] = {}
+    env: dict[str, str] = {}
+    secrets: dict[str, str] = {}
     """Name of a variable -> ``env:NAME`` or ``file:PATH``."""
     batches: tuple[int, ...] = ()
     min_ok: int = -100
@@ -104,6 +104,10 @@ class Deployment(msgspec.Struct, frozen=True, kw_only=True):
     tasks: str = ""
     line: int = 0
     """Where it begins in the file."""
+
+    def at(self, host: str) -> Deployment:
+        """Return it as it is for one host."""
+        return msgspec.structs.replace(self, to=self.to.replace("{host}", host)) if "{host}" in self.to else self
 
 
 def read_deployments(source: Source, environ: Mapping[str, str], faults: Faults) -> dict[str, Deployment]:
@@ -120,7 +124,9 @@ def read_deployments(source: Source, environ: Mapping[str, str], faults: Faults)
             faults.add(source.problem(path, message, key=True))
         scope = Scope(faults, (Layer(source, path, raw),))
         names = Names(environ, {"here": source.folder})
-        table = convert(expand_table(raw, _always(names), scope.error), DeployTable, scope)
+        named = Names(environ, {"here": source.folder, "host": "{host}"})  # put in when it is known
+        expanded = expand_table(raw, _choice({("to",): named}, names), scope.error)
+        table = convert(expanded, DeployTable, scope)
         if table is not None:
             found[name] = _Reader(name, table, scope, source).read()
     return found
@@ -342,8 +348,8 @@ class _Reader:
             return default
 
 
-def _always(names: Names) -> Callable[[Path], Names]:
-    return lambda _: names
+def _choice(special: Mapping[Path, Names], otherwise: Names) -> Callable[[Path], Names]:
+    return lambda path: special.get(path, otherwise)
 
 
 def _repository(text: str, folder: str) -> str:

@@ -581,7 +581,13 @@ class DeployTable(Table, kw_only=True, forbid_unknown_fields=True, gc=False):
         str | UnsetType, _key("Instead: a Python wheel, by a pattern that matches one.", example="dist/*.whl")
     ] = UNSET
 
-    to: Annotated[str, _key("The directory on the hosts (Capistrano's `deploy_to`).", example="/srv/shop")]
+    to: Annotated[
+        str,
+        _key(
+            "The directory on the hosts (Capistrano's `deploy_to`); `{host}` in it is the host's name.",
+            example="/srv/shop",
+        ),
+    ]
     hosts: Annotated[list[str] | UnsetType, _key("Hosts and groups.", example=["@web", "db1"])] = UNSET
     roles: Annotated[
         dict[str, list[str]] | UnsetType,

@@ -30,6 +30,8 @@ class Follower:
         self._watcher = Inotify()
         self._file: IO[bytes] | None = None
         self._rest = b""
+        self._loop: asyncio.AbstractEventLoop | None = None
+        """Where the watcher is waited for."""
         try:
             self._watcher.add(os.path.dirname(path) or ".", Mask.CREATE | Mask.MOVED_TO | Mask.ONLYDIR)
         except OSError:
@@ -48,6 +50,7 @@ class Follower:
 
     def close(self) -> None:
         """Let go of the file."""
+        self._stop_waiting()
         self._watcher.close()
         if self._file is not None:
             self._file.close()
@@ -58,6 +61,7 @@ class Follower:
         loop = asyncio.get_running_loop()
         changed = asyncio.Event()
         loop.add_reader(self._watcher.fileno(), self._note, changed)
+        self._loop = loop
         try:
             while True:
                 changed.clear()
@@ -65,7 +69,13 @@ class Follower:
                     yield lines
                 await changed.wait()
         finally:
-            loop.remove_reader(self._watcher.fileno())
+            self._stop_waiting()
+
+    def _stop_waiting(self) -> None:
+        """Wait no longer: before the descriptor is closed, as its number may then be a client's in no time."""
+        if self._loop is not None:
+            self._loop.remove_reader(self._watcher.fileno())
+            self._loop = None
 
     def skip(self, keep: int) -> int:
         """Leave out what is unread but for about the last ``keep`` bytes; return how many bytes that were."""

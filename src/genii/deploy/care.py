@@ -29,13 +29,14 @@ async def make_layout(
     """Make the directories on new hosts and tell what is missing there (programs, linked files)."""
 
     async def one(host: Host) -> tuple[bool, str]:
+        here = deployment.at(host.name)
         session = Session(await transport.connect(host))
         try:
             await session.open()
             holder = Holder(identity.by, identity.control, "", f"makes {deployment.name} ready")
             steps = [
-                Step(name="lock", script=take_lock(deployment.to, holder), inline=True, timeout=60.0),
-                Step(name="init", script=_init_script(deployment), timeout=60.0),
+                Step(name="lock", script=take_lock(here.to, holder), inline=True, timeout=60.0),
+                Step(name="init", script=_init_script(here), timeout=60.0),
             ]
             outcomes = await session.run(steps)
         finally:
@@ -75,22 +76,23 @@ async def unlock(deployment: Deployment, hosts: Sequence[Host], transport: Trans
     """
 
     async def one(host: Host) -> tuple[bool, str]:
+        root = deployment.at(host.name).to
         connection = await transport.connect(host)
         session = Session(connection)
         try:
             await session.open()
             holder = Holder(identity.by, identity.control, "", f"unlocks {deployment.name}")
-            lock = Step(name="lock", script=take_lock(deployment.to, holder), inline=True, timeout=60.0)
+            lock = Step(name="lock", script=take_lock(root, holder), inline=True, timeout=60.0)
             outcome = (await session.run([lock]))[0]
             if outcome.status == 0:
                 return True, "was not locked"
             if outcome.status != LOCKED:
                 return False, outcome.text or "failed"
             found = read_holder(outcome.text)
-            await _end(connection, deployment.to, found.shell)
+            await _end(connection, root, found.shell)
             # The lock is free when the shell has gone, and waiting for that is what flock is for.
             freed = Step(name="wait", script="flock -w 20 .genii/lock true", timeout=60.0)
-            there = Step(name="go", script=f"cd {quote(deployment.to)}", inline=True)
+            there = Step(name="go", script=f"cd {quote(root)}", inline=True)
             ended = (await session.run([there, freed]))[-1].status == 0
         finally:
             await session.close()

@@ -62,8 +62,9 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
 class Member:
     """One host that takes part."""
 
-    def __init__(self, host: Host, place: Place) -> None:
+    def __init__(self, host: Host, place: Place, settings: Deployment) -> None:
         self.host = host
+        self.settings = settings
         self.place = place
         self.session: Session | None = None
         self.facts = Facts()
@@ -102,7 +103,7 @@ class Deployer:
         lock_wait: float = 0.0,
     ) -> None:
         self._deployment = deployment
-        self.members = [Member(host, place) for host, place in hosts]
+        self.members = [Member(host, place, deployment.at(host.name)) for host, place in hosts]
         self._transport = transport
         self._identity = identity
         self._secrets = dict(secrets or {})
@@ -196,7 +197,7 @@ class Deployer:
             at=_now(),
         )
         redefined = self._functions.commands(self._context(member, release))
-        return plan_rollback(self._deployment, member.place, member.facts, release, redefined)
+        return plan_rollback(member.settings, member.place, member.facts, release, redefined)
 
     async def _finish_again(self, member: Member) -> None:
         if member.error or member.finished:
@@ -248,7 +249,7 @@ class Deployer:
         connection = await self._transport.connect(member.host)
         member.session = Session(connection, self._secrets.values(), self._notify)
         await member.session.open()
-        root, settings = self._deployment.to, self._deployment
+        root, settings = member.settings.to, member.settings
         ask = asking.ask(root, settings.linked_files, tree=tree)
         steps = [Step(name="ask", script=ask, timeout=60.0)]
         if lock:
@@ -299,18 +300,16 @@ class Deployer:
                     found = compare(have, fetched.package.items, member.facts.altered)
                     deltas[key] = found, *fetched.package.payload(found.send)
                 delta, size, chunks = deltas[key]
-            refused = refusals(self._deployment, member.facts, need=2 * size)
+            refused = refusals(member.settings, member.facts, need=2 * size)
             if refused:
                 member.error = "; ".join(refused)
                 continue
             redefined = self._functions.commands(self._context(member, self.release))
             member.payload = chunks
-            member.plan = plan_deploy(
-                self._deployment, member.place, member.facts, self.release, delta, size, redefined
-            )
+            member.plan = plan_deploy(member.settings, member.place, member.facts, self.release, delta, size, redefined)
 
     def _context(self, member: Member, release: Release) -> StepContext:
-        root = self._deployment.to
+        root = member.settings.to
         return StepContext(
             deployment=self._deployment.name, host=member.name, roles=member.place.roles, name=release.name,
             path=f"{root}/releases/{release.name}", root=root, revision=release.revision, branch=release.branch,
@@ -414,7 +413,7 @@ class Deployer:
         holder = Holder(self._identity.by, self._identity.control, _now(), f"recovers {self._deployment.name}")
         # The shell of the lost connection may still be about to end what it ran.
         for _ in range(20):
-            lock = Step(name="lock", script=take_lock(self._deployment.to, holder), inline=True, timeout=60.0)
+            lock = Step(name="lock", script=take_lock(member.settings.to, holder), inline=True, timeout=60.0)
             outcome = (await member.session.run([lock]))[0]
             if outcome.status != LOCKED:
                 break

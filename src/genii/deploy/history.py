@@ -59,10 +59,11 @@ class History(msgspec.Struct, frozen=True):
         """Say whether ``current`` leads to a release that was switched to and never found well."""
         return bool(self.current) and self.state(self.current) in ("begun", "bad")
 
-    def half_made(self) -> tuple[str, ...]:
-        """Return what an interrupted or failed deployment left and what nothing leads to."""
+    def half_made(self, in_use: str = "") -> tuple[str, ...]:
+        """Return what an interrupted or failed deployment left and what is not in use (empty: the current release)."""
+        in_use = in_use or self.current
         return tuple(
-            name for name in self.releases if self.state(name) in ("begun", "bad", "removed") and name != self.current
+            name for name in self.releases if self.state(name) in ("begun", "bad", "removed") and name != in_use
         )
 
     def back(self, wanted: str = "") -> str:
@@ -90,14 +91,14 @@ class History(msgspec.Struct, frozen=True):
         were rolled back, the last. What nobody tells of goes when it is older than all of these, as with Capistrano.
         """
         in_use = new or self.current
-        good = sorted({*self.good, in_use} - {""})
-        kept = set(good[-keep:]) | {in_use}
+        good = sorted({*self.good, new} - {""})
+        kept = {*good[-keep:], in_use}
         before = [name for name in good if name < in_use]
         kept |= set(before[-1:])
         oldest = min(kept)
         unknown = [name for name in self.releases if self.state(name) == "unknown" and name < oldest]
         rolled_back = [name for name in self.releases if self.state(name) == "rolled-back" and name != in_use][:-1]
-        gone = {*good, *unknown, *rolled_back, *self.half_made()} - kept
+        gone = {*good, *unknown, *rolled_back, *self.half_made(in_use)} - kept
         return tuple(name for name in self.releases if name in gone)
 
 
@@ -111,7 +112,7 @@ def read_history(releases: Iterable[str], current: str, record: Iterable[str], r
     for line in record:
         try:
             entry = msgspec.json.decode(line, type=Entry)
-        except (msgspec.MsgspecError, UnicodeDecodeError):
+        except (msgspec.MsgspecError, UnicodeError):
             continue
         states[entry.release] = _merged(states.get(entry.release), entry)
     there = tuple(sorted(filter(is_release, releases)))

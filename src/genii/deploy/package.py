@@ -76,6 +76,8 @@ def index_tar(path: str) -> dict[str, Item]:
     try:
         with tarfile.open(path, "r:") as tar, open(path, "rb") as file:
             members = list(tar)
+            if not members:
+                raise GeniiError("the release has no files at all; look at the source")
             ends = [after.offset for _, after in pairwise(members)]
             for member, end in zip(members, [*ends, -1], strict=True):
                 name = os.path.normpath(member.name)
@@ -86,8 +88,6 @@ def index_tar(path: str) -> dict[str, Item]:
                 found[name] = Item(*_describe(member, file), member.offset, stop)
     except (tarfile.TarError, OSError) as error:
         raise GeniiError(f"{path} can't be read as a tar file: {error}") from error
-    if not found:
-        raise GeniiError("the release has no files at all; look at the source")
     return found
 
 

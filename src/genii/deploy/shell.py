@@ -25,13 +25,22 @@ _TENTHS = str(PATIENCE * 10)
 # when that ends, the client has gone. Its right part holds the lock and evaluates. A user's command runs in a session
 # of its own, so that a daemon that it starts is not ended with us, and TERM to our group reaches only what is ours.
 _STOP = """\
-stop_jobs() { # $1: the shell whose commands are ended  $2: the signal
-  for stat in /proc/[0-9]*/stat; do
-    read -r line <"$stat" || continue
-    id=${stat#/proc/}; id=${id%/stat}
-    set -- "$1" "$2" ${line##*") "}
-    [ "$4" = "$1" ] && [ "$5" = "$id" ] && jobs="$jobs $id"
+read_stat() { # $1: a process; sets parent and group
+  read -r line <"/proc/$1/stat" || return 1
+  set -- ${line##*") "}
+  parent=$2 group=$3
+}
+read_children() { # $1: a process; sets children
+  children=
+  if [ -e "/proc/$1/task/$1/children" ]; then read -r children <"/proc/$1/task/$1/children"; return 0; fi
+  for stat in /proc/[0-9]*; do # a kernel without CONFIG_PROC_CHILDREN
+    id=${stat#/proc/}
+    read_stat "$id" && [ "$parent" = "$1" ] && children="$children $id"
   done
+}
+stop_jobs() { # $1: the shell whose commands are ended  $2: the signal
+  read_children "$1"
+  for id in $children; do read_stat "$id" && [ "$group" = "$id" ] && jobs="$jobs $id"; done
   for id in $jobs; do kill -s "$2" -- "-$id"; done
 }
 stop_patiently() { # $1: the shell  $2: a pattern of commands
@@ -56,12 +65,9 @@ exec 7<&0 </dev/null 2>&1
   echo "$me"
   cat <&7
   right=; kill -TERM 0
-  for stat in /proc/[0-9]*/stat; do
-    read -r line <"$stat" || continue
-    id=${stat#/proc/}; id=${id%/stat}
-    set -- ${line##*") "}
-    [ "$2" = $$ ] && [ "$id" != "$me" ] && right=$id && stop_patiently "$id"
-  done
+  read_children $$
+  for id in $children; do [ "$id" = "$me" ] || right=$id; done
+  [ -z "$right" ] || stop_patiently "$right"
   n=0; while [ -n "$right" ] && kill -0 "$right"; do
     [ $n -lt TENTHS ] || kill -KILL 0
     sleep 0.1; n=$((n+1))

@@ -169,5 +169,7 @@ class _LocalProcess:
         if self._process.returncode is None:
             with suppress(ProcessLookupError):
                 os.killpg(self._process.pid, signal.SIGKILL)
-            await self._process.wait()
+        # A daemon that the command left may hold its streams for ever: they have to be closed here, not waited for.
+        self._process._transport.close()  # type: ignore[attr-defined]
+        await self._process.wait()
         self._writer.close()

@@ -84,8 +84,13 @@ class Slot(_Record, kw_only=True, omit_defaults=True):
     changed_at: float = 0.0
     started_at: float = 0.0
     healthy: bool | None = None
-    work: tuple[bool | None, float, str, int | None, bool] = (None, 0.0, "", None, False)
-    """What it said last of its work, see ``genii.supervise.process.Told``."""
+    busy: bool | None = None
+    busy_since: float = 0.0
+    job: str = ""
+    jobs_left: int | None = None
+    paused: bool = False
+    leaving: bool = False
+    """Whether its slot goes with its process."""
     note: str = ""
 
 
@@ -129,6 +134,8 @@ class Handover(_Record, kw_only=True, omit_defaults=True):
     stops: list[str] = []
     wishes: dict[str, bool] = {}
     scales: dict[str, tuple[int, int]] = {}
+    paused: list[str] = []
+    """Programs that take no work for now."""
     runs: dict[str, float] = {}
     """Program -> the time of the calendar up to which its schedule was dealt with."""
     due: dict[str, float] = {}

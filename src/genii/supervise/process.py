@@ -474,7 +474,8 @@ class Process:
         self.life, self.group = life, slot.group
         self.started_as = self.template if slot.current else slot.digest
         self.started_at, self.changed_at = slot.started_at, slot.changed_at
-        self.healthy, self.work, self.note = slot.healthy, Told(*slot.work), slot.note
+        self.healthy, self.note = slot.healthy, slot.note
+        self.work = Told(slot.busy, slot.busy_since, slot.job, slot.jobs_left, slot.paused)
 
     def resume(self) -> None:
         """Watch what was restored: its process, what is left of its group, its deadline."""

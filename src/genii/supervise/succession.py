@@ -17,6 +17,7 @@ from genii.system.process import reap
 from genii.system.procfs import start_time
 
 if TYPE_CHECKING:
+    from genii.supervise.elastic import Elastic
     from genii.supervise.process import Process
     from genii.supervise.supervisor import Supervisor
 
@@ -41,10 +42,11 @@ def collect(supervisor: Supervisor, handover: Handover) -> None:
     handover.lost = dict(output.lost)
     handover.sockets = [Listener(url=url, descriptor=number) for url, number in supervisor.sockets.bound()]
     handover.files = services.spawner.file_limit
-    handover.slots = [_slot(process) for process in supervisor.slots]
+    handover.slots = [_slot(process, supervisor.elastic) for process in supervisor.slots]
     handover.starts, handover.stops = supervisor.ordering.wishes()
     handover.wishes = dict(supervisor.wishes)
     handover.scales = dict(supervisor.scales)
+    handover.paused = sorted(supervisor.elastic.paused)
     handover.runs, handover.due = supervisor.triggers.runs(), supervisor.triggers.due()
     handover.repeats = supervisor.triggers.repeats()
     handover.helpers = sorted(services.spawner.helpers)
@@ -53,7 +55,7 @@ def collect(supervisor: Supervisor, handover: Handover) -> None:
     handover.spawns, handover.exits = services.spawns, services.exits
 
 
-def _slot(process: Process) -> Slot:
+def _slot(process: Process, elastic: Elastic) -> Slot:
     pid = process.life.pid
     slot = Slot(
         name=process.name,
@@ -64,7 +66,12 @@ def _slot(process: Process) -> Slot:
         changed_at=process.changed_at,
         started_at=process.started_at,
         healthy=process.healthy,
-        work=process.work,
+        busy=process.work.busy,
+        busy_since=process.work.since,
+        job=process.work.job,
+        jobs_left=process.work.left,
+        paused=process.work.paused,
+        leaving=elastic.leaving(process),
         note=process.note,
     )
     for name in _LIFE:
@@ -89,8 +96,8 @@ def restore(supervisor: Supervisor, handover: Handover) -> None:
         supervisor.sockets.restore(listener.url, listener.descriptor, supervisor.settings.programs.values())
     supervisor.scales = dict(handover.scales)
     supervisor.wishes = dict(handover.wishes)
-    for program in supervisor.settings.programs.values():
-        supervisor.slots.define(program, supervisor.count(program.name))
+    supervisor.elastic.define({slot.name for slot in handover.slots})
+    supervisor.elastic.paused = set(handover.paused)
     supervisor.started_at = handover.started_at
     supervisor.serial = handover.serial
     supervisor.upgrades = handover.upgrades
@@ -102,6 +109,8 @@ def restore(supervisor: Supervisor, handover: Handover) -> None:
         else:
             life = Life(state=State[slot.state], **{name: getattr(slot, name) for name in _LIFE})
             process.restore(slot, life)
+            if slot.leaving:
+                supervisor.elastic.let_go(process)
 
 
 def begin(supervisor: Supervisor, handover: Handover) -> None:
@@ -117,6 +126,7 @@ def begin(supervisor: Supervisor, handover: Handover) -> None:
     supervisor.ordering.start(slot for name in handover.starts if (slot := slots.get(name)))
     supervisor.ordering.stop(slot for name in handover.stops if (slot := slots.get(name)))
     supervisor.triggers.arm(handover.runs, handover.due, handover.repeats)
+    supervisor.elastic.begin()
 
 
 def _is_watched(process: Process) -> bool:

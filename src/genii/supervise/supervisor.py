@@ -52,6 +52,7 @@ if TYPE_CHECKING:
 __all__ = ["Supervisor"]
 
 _log = logging.getLogger(__name__)
+_MOST_SENDERS = 4096
 
 
 class Supervisor:
@@ -90,6 +91,8 @@ class Supervisor:
         self.upgrade_failure = ""
         self.upgrader: Callable[[Origin | None], Awaitable[str]] = _not_here
         """Prepares an upgrade; set by whoever runs this process."""
+        self._by_pid: dict[int, Process] = {}
+        """Who spoke before; it may have ended meanwhile."""
         self._receivers: list[Callable[[Event], None]] = []
         self._state_dir = settings.state_dir
         poller = Poller(loop)
@@ -138,10 +141,7 @@ class Supervisor:
         memory = self.services.recorder.load()
         self.scales = {name: bounds for name, bounds in memory.scales.items() if name in self.settings.programs}
         self.wishes = dict(memory.wanted)
-        for program in self.settings.programs.values():
-            self.slots.define(program, 0)
-            self.elastic.recall(program, memory)
-            self.slots.define(program, max(self.count(program.name), len(self.slots.of(program.name))))
+        self.elastic.define({name for name, found in memory.processes.items() if found.pid or found.intended})
         self.elastic.paused = {name for name, paused in memory.paused.items() if paused and self.elastic.manages(name)}
         self.first = self._first(names)
         adoption.take_over(self, memory)
@@ -254,8 +254,14 @@ class Supervisor:
 
     def _sender(self, pid: int) -> Process | None:
         """Return the slot whose process (or one of its group) has this pid."""
+        known = self._by_pid.get(pid)
+        if known is not None and known.life.pid == pid:
+            return known
         for process in self.slots:
             if process.life.pid == pid:
+                if len(self._by_pid) > _MOST_SENDERS:
+                    self._by_pid.clear()  # most of them are gone
+                self._by_pid[pid] = process
                 return process
         try:
             group = os.getpgid(pid)

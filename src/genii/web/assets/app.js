@@ -83,7 +83,7 @@ function begin(session) {
   setToken(session.token);
   const theme = h("select", {"aria-label": "Colours", onchange: () => applyTheme(theme.value)},
     Object.entries(THEMES).map(([value, label]) => h("option", {value, selected: (localStorage.getItem("theme") || "") === value}, label)));
-  main = h("main", {id: "main", tabindex: "-1"});
+  main = h("main", {id: "main", tabindex: "0"}); // it scrolls: the keyboard has to get there
   replace(app, h("header.top", h("a.brand", {href: "#/"}, h("img", {src: new URL("icon.svg", import.meta.url).href, alt: ""}), "genii"),
     h("nav.main", {"aria-label": "Pages"}, PAGES.map(([key, label]) => h("a", {href: `#/${key}`, "data-page": key}, label))),
     h("div.tools", live, session.user ? h("span", `${clean(session.user)}${mayOperate() ? "" : " (reader)"}`) : null, theme,
