@@ -34,7 +34,7 @@ autostart = false
 [program:quick]
 command = /bin/false
 startretries = 0
-startsecs = 1
+startsecs = 60
 autostart = false
 [group:both]
 programs = one, two
