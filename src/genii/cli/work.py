@@ -49,6 +49,8 @@ def run(options: argparse.Namespace) -> int:
         from genii.cli.work_slots import run_slots
 
         return run_slots(options)
+    if options.warm:
+        raise UsageError("--warm is for several processes: give --min or --max, too")
     if options.nursery:
         _load_ahead(found)
         _serve_nursery()
