@@ -136,7 +136,7 @@ class ControlServer:
                 raise
         if self._front is None:
             # The dashboard stands above us: it is named to us, and loaded when it is asked for.
-            self._front = importlib.import_module(self._front_module).Front(self._target)
+            self._front = importlib.import_module(self._front_module).Front(self._target, self._api.audit)
         return self._front(request)
 
     async def close(self, grace: float = 2.0) -> None:

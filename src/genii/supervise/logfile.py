@@ -214,6 +214,7 @@ class LogFile:
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
+            self._looked = -_LOOK_AGAIN
 
 
 def _last_byte(path: str, size: int) -> bytes:

@@ -165,3 +165,4 @@ class Runtime:
         """Open all logs anew because of SIGUSR2."""
         _log.info("received SIGUSR2 indicating log reopen request")
         self.service.reopen()
+        self.service.make_logs()
