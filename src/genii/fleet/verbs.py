@@ -35,7 +35,9 @@ class AsyncRemote(Commander):
     ) -> TaskResult:
         """Ask, plan, and carry the plan out."""
         plan = planned(await self._ask(question, user))
-        result = self._result(what, wanted=True, changed=plan.changes, difference=self.mask(plan.difference), planned=self.dry_run)
+        result = self._result(
+            what, wanted=True, changed=plan.changes, difference=self.mask(plan.difference), planned=self.dry_run
+        )
         if plan.changes and not self.dry_run:
             if check:
                 await self.check(check, sudo=user == "root")
