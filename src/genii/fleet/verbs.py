@@ -6,21 +6,25 @@ Each verb asks the host (a question of ``state``), has the steps planned, and ca
 from __future__ import annotations
 
 import asyncio
+import os
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from genii.errors import CheckFailed, UsageError
+from genii.fleet.command import Command
 from genii.fleet.remote import Commander, RemoteFailed
 from genii.fleet.secret import Secret
 from genii.fleet.state import files, git, lines, packages, services, users
+from genii.units import format_size
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from genii.fleet.state.plan import Plan, Question
     from genii.fleet.task_result import TaskResult
+    from genii.fleet.transfer import Access, Moved, Put
 
 __all__ = ["AsyncRemote"]
 
@@ -35,9 +39,8 @@ class AsyncRemote(Commander):
     ) -> TaskResult:
         """Ask, plan, and carry the plan out."""
         plan = planned(await self._ask(question, user))
-        result = self._result(
-            what, wanted=True, changed=plan.changes, difference=self.mask(plan.difference), planned=self.dry_run
-        )
+        told = self.mask(plan.difference)
+        result = self._result(what, wanted=True, changed=plan.changes, difference=told, planned=self.dry_run)
         if plan.changes and not self.dry_run:
             if check:
                 await self.check(check, sudo=user == "root")
@@ -182,6 +185,49 @@ class AsyncRemote(Commander):
         planned = partial(users.plan_group, name, state=state, gid=gid, system=system)
         return await self._reach(f"group {name} {state}", users.ask_group(name), planned, "root")
 
+    async def put(self, source: str | Path, path: str, *, sudo: bool | None = None) -> TaskResult:
+        """Bring a file, or all that is below a directory, from here to a path of the host: only what differs.
+
+        Modes are kept, checksums are compared, and what was cut off is continued; a file goes into a directory that is
+        there. What is on the host besides stays.
+
+        Raises:
+            CommandFailed: the host can't write it (full disk, permissions).
+            UsageError: it can't be read here.
+        """
+        from genii.fleet import transfer
+
+        access = await self._access(sudo)
+        order = await asyncio.to_thread(_order, str(source), path, access, dry_run=self.dry_run)
+        return self._moved(f"put {source} to {path}", path, await transfer.put(self.connection, order))
+
+    async def get(self, path: str, folder: str | Path, *, sudo: bool | None = None) -> TaskResult:
+        """Fetch a file, or all that is below a directory, into a folder here: only what differs.
+
+        Hosts that fetch the same need folders of their own: ``f"logs/{host.name}"``.
+
+        Raises:
+            CommandFailed: there is no such file, or it can't be read.
+            UsageError: it can't be written here.
+        """
+        from genii.fleet import transfer
+
+        order = transfer.Get(path, str(folder), await self._access(sudo), self.dry_run)
+        return self._moved(f"get {path}", str(folder), await transfer.get(self.connection, order))
+
+    async def _access(self, sudo: bool | None) -> Access:
+        from genii.fleet.transfer import Access
+
+        user = self._user(sudo)
+        become = bool(user) and not (await self.system()).is_root
+        password = self.settings.password.reveal() or None
+        return Access(Command("", sudo=become, user=user if become else ""), password, self.settings.timeout)
+
+    def _moved(self, what: str, place: str, moved: Moved) -> TaskResult:
+        told = f"+ {moved.files} files ({format_size(moved.bytes)}) in {place}\n" if moved.files else ""
+        result = self._result(what, wanted=True, changed=bool(moved.files), difference=told, planned=self.dry_run)
+        return self._report(result)
+
     async def file(
         self,
         path: str,
@@ -301,3 +347,11 @@ class AsyncRemote(Commander):
         question = git.ask_checkout(repository, path, revision)
         planned = partial(git.plan_checkout, repository, path, revision, force=force, depth=depth)
         return await self._reach(f"git {repository} at {path}", question, planned, self._user(sudo))
+
+
+def _order(source: str, path: str, access: Access, *, dry_run: bool) -> Put:
+    from genii.fleet.transfer import Put
+    from genii.fleet.tree import scan
+
+    origin = os.path.abspath(source)
+    return Put(origin, scan(origin), path, os.path.isdir(origin), access, dry_run)
