@@ -17,12 +17,10 @@ def faults(tmp_path: Path, text: str) -> list[str]:
     path = tmp_path / "genii.toml"
     path.write_text(text)
     said = [str(problem).removeprefix(f"{path}:") for problem in examine(str(path), {}).problems]
-    try:
-        load_deployments(str(path), {})
-    except ConfigError as error:
-        assert [str(problem).removeprefix(f"{path}:") for problem in error.problems] == said
-    else:
-        assert said == []
+    if said:
+        with pytest.raises(ConfigError) as caught:
+            load_deployments(str(path), {})
+        assert [str(problem).removeprefix(f"{path}:") for problem in caught.value.problems] == said
     return said
 
 
@@ -73,7 +71,7 @@ def test_urls_stay_as_they_are(tmp_path: Path, url: str) -> None:
         ('linked_dirs = ["a", "a/"]', "5:21: linked_dirs: 'a/' is there twice; remove one"),
         ('linked_dirs = ["a"]\nlinked_files = ["a/b"]', "6:17: linked_files: 'a/b' lies in one of linked_dirs"),
         ('health = { tcp = 80, command = "x" }', "5:10: health: asks nothing or too much"),
-        ('hooks = { before_instal = "x" }', "5:11: hooks.before_instal: there is no such place for a hook (did you mean"),
+        ('hooks = { before_instal = "x" }', "5:11: hooks.before_instal: there is no such place for a hook"),
         ('hooks = { failed = { command = "x", roles = ["db"] } }', "5:45: hooks.failed.roles: there is no role 'db'"),
         ('steps = { switch = "x" }', "5:11: steps.switch: this step can't be replaced; these can be: install"),
         ('secrets = { A = "hunter2" }', "5:17: secrets.A: a secret itself doesn't belong in this file"),
