@@ -186,3 +186,30 @@ def test_what_is_followed_and_what_was_before_join_without_a_gap(tmp_path: Path)
                 assert await anext(follower.lines()) == ["3"]
 
         asyncio.run(main())
+
+
+def test_a_follower_that_is_left_takes_nobody_elses_descriptor_with_it(tmp_path: Path) -> None:
+    path = tmp_path / "a.log"
+    path.write_text("")
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        follower = Follower(str(path))
+        lines = follower.lines()
+        with path.open("a") as file:
+            file.write("one\n")
+        assert await anext(lines) == ["one"]
+        number = follower._watcher.fileno()
+        follower.close()
+        reading, writing = os.pipe()
+        os.dup2(reading, number)
+        arrived = asyncio.Event()
+        loop.add_reader(number, arrived.set)
+        await lines.aclose()  # type: ignore[attr-defined]
+        os.write(writing, b"x")
+        await asyncio.wait_for(arrived.wait(), 20)
+        loop.remove_reader(number)
+        for descriptor in {number, reading, writing}:  # the pipe may have got the number by itself
+            os.close(descriptor)
+
+    asyncio.run(main())

@@ -145,6 +145,24 @@ def test_a_dry_run_shows_the_difference_and_writes_nothing(tmp_path: Path) -> No
     assert path.read_text() == "old\n"
 
 
+def test_trees_go_there_and_back(tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    (source / "bin").mkdir(parents=True)
+    (source / "bin" / "run").write_text("#!/bin/sh\n")
+    (source / "bin" / "run").chmod(0o755)
+    (source / "data").write_bytes(bytes(600_000))
+    first, second = twice(lambda host: host.put(source, f"{tmp_path}/there"))
+    assert (first.changed, second.changed) == (True, False)
+    assert "+ 2 files" in first.difference
+    assert (tmp_path / "there" / "bin" / "run").stat().st_mode & 0o777 == 0o755
+    first, second = twice(lambda host: host.get(f"{tmp_path}/there", tmp_path / "back"))
+    assert (first.changed, second.changed) == (True, False)
+    assert (tmp_path / "back" / "data").read_bytes() == bytes(600_000)
+    dry = here(lambda host: host.put(source / "data", f"{tmp_path}/other"), dry_run=True)
+    assert dry.changed
+    assert not (tmp_path / "other").exists()
+
+
 def test_a_line_of_a_file(tmp_path: Path) -> None:
     path = tmp_path / "file"
     first, second = twice(lambda host: host.line(str(path), "a = 1"))

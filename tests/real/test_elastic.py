@@ -113,6 +113,14 @@ def plant(site: Site) -> Iterator[Plant]:
             site.close()
 
 
+def until_running(site: Site, count: int) -> None:
+    """Wait until so many processes of the program ``x`` are there, all of them running."""
+    end = time.monotonic() + PATIENCE
+    while [row["state"] for row in site.client.statuses(["x"])] != ["RUNNING"] * count:
+        assert time.monotonic() < end, site.own_log()
+        time.sleep(0.02)
+
+
 def test_one_more_for_each_that_is_busy_and_back_again_when_they_are_idle(plant: Plant) -> None:
     plant.up(f"processes = {{ min = 1, max = 3 }}\n{SCALING}")
     plant.until(lambda pool: pool["slots"] == 1)
@@ -139,6 +147,7 @@ def test_the_status_says_what_each_slot_does(plant: Plant) -> None:
     assert time.time() - PATIENCE < busy["busy_since"] <= time.time()
     assert busy["memory"] > 1 << 20
     assert (idle["busy"], idle["job"], idle["jobs_left"]) == (False, "", 5)
+    plant.site.environment["COLUMNS"] = "200"
     shown = plant.site.genii("status").out
     assert "busy with Held::hold for" in shown
     assert "4 jobs left" in shown
@@ -335,12 +344,70 @@ def test_programs_in_any_language_may_say_that_they_are_busy(site: Site) -> None
     site.up()
     site.state_of("x:0", "RUNNING")
     site.act("signal", "x:0", signal="USR1")
-    site.state_of("x:1", "RUNNING")
+    until_running(site, 2)
     row = site.status("x:0")
     assert (row["busy"], row["job"], row["jobs_left"]) == (True, "digging", 7)
     site.act("signal", "x:0", signal="USR2")
-    end = time.monotonic() + PATIENCE
-    while len(site.client.statuses(["x"])) > 1:
-        assert time.monotonic() < end
-        time.sleep(0.02)
+    until_running(site, 1)
     assert site.client.statuses(["x"])[0]["state"] == "RUNNING"
+
+
+def test_follows_the_queue_by_choice(plant: Plant) -> None:
+    scaling = 'scaling = { follow = "queue", spare = 1, grace = "100ms", cooldown = "50ms" }'
+    plant.up(f"processes = {{ min = 1, max = 6 }}\n{scaling}")
+    held = plant.hold(9)
+    pool = plant.until(lambda pool: pool["busy"] == 6 and pool["waiting"] > 0)
+    assert (pool["slots"], pool["waiting"]) == (6, 3)
+    plant.release(held)
+    plant.until(lambda pool: (pool["slots"], pool["waiting"]) == (1, 0))
+
+
+def test_follows_the_processor_by_choice(site: Site) -> None:
+    command = site.script(
+        "burn.py",
+        "import signal\n"
+        "toggle = {signal.SIGUSR1}\n"
+        "signal.pthread_sigmask(signal.SIG_BLOCK, toggle)\n"
+        "while True:\n"
+        "    signal.sigwait(toggle)\n"
+        "    while signal.sigtimedwait(toggle, 0) is None:\n"
+        "        sum(range(20000))\n",
+    )
+    # On a loaded machine it may get little of the processor: very little is enough here.
+    scaling = 'scaling = { follow = "cpu", cpu = 0.001, grace = "0s", cooldown = "0s" }'
+    site.write(f'[program.x]\ncommand = "{command}"\nprocesses = {{ min = 1, max = 2 }}\n{scaling}\n')
+    site.up()
+    burning = site.pid("x:0")
+    os.kill(burning, signal.SIGUSR1)
+    until_running(site, 2)
+    os.kill(burning, signal.SIGUSR1)
+    until_running(site, 1)
+
+
+def test_an_upgrade_keeps_the_slots_and_what_is_known_of_them(plant: Plant) -> None:
+    plant.up(f"processes = {{ min = 1, max = 4 }}\nwarm = true\n{SCALING}")
+    held = plant.hold(2)
+    plant.until(lambda pool: (pool["slots"], pool["busy"]) == (3, 2))
+    pids = {slot["pid"]: slot["busy"] for slot in plant.slots()}
+    assert plant.site.genii("upgrade").status == 0
+    assert {slot["pid"]: slot["busy"] for slot in plant.slots()} == pids
+    plant.release(held)
+    plant.until(lambda pool: (pool["slots"], pool["busy"]) == (1, 0))
+    assert plant.client.call("Held::echo", b"x") == b"x"
+
+
+def test_an_upgrade_disturbs_nobody_at_work(plant: Plant) -> None:
+    plant.up(f"processes = {{ min = 1, max = 3 }}\n{SCALING}")
+    held = plant.hold(2)
+    plant.until(lambda pool: (pool["slots"], pool["busy"]) == (3, 2))
+    before = {slot["name"]: slot["pid"] for slot in plant.slots()}
+    assert plant.site.genii("upgrade").status == 0
+    assert before.items() <= {slot["name"]: slot["pid"] for slot in plant.slots()}.items()
+    plant.until(lambda pool: pool["busy"] == 2)
+    plant.release(held)
+    plant.until(lambda pool: (pool["slots"], pool["busy"]) == (1, 0))
+    assert plant.slots()[0]["pid"] in before.values()
+    assert plant.site.genii("upgrade").status == 0
+    again = plant.hold(1)
+    plant.until(lambda pool: (pool["slots"], pool["busy"]) == (2, 1))
+    plant.release(again)

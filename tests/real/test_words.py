@@ -44,8 +44,9 @@ def test_the_details_have_the_keys_of_the_list(site: Site) -> None:
     site.up()
     listed = json.loads(site.genii("status", "--json").out)["processes"][0]
     details = json.loads(site.genii("status", "--json", "job").out)["processes"][0]
-    assert {key: details[key] for key in listed} == listed
-    assert details["status"] == listed
+    assert details.keys() >= listed.keys()
+    assert details["status"].keys() == listed.keys()
+    assert [details[key] for key in ("name", "state", "pid")] == [listed[key] for key in ("name", "state", "pid")]
 
 
 def test_a_reader_that_has_seen_enough_is_no_error(site: Site) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
+import resource
 import signal
 import socket
 import threading
@@ -308,6 +310,86 @@ def test_a_worker_that_leaks_descriptors_is_replaced_and_no_client_is_lost(start
     pids = {server.ask(b"more")[0] for _ in range(60)}
     assert len(pids) > 1
     assert "has used up its descriptors" in server.log
+
+
+GROWING = """
+kept = []
+def handle(connection, peer):
+    wanted = connection.recv(100)
+    if wanted.isdigit():
+        kept.append(b"x" * (int(wanted) << 20))
+    connection.sendall(b"%d %s" % (os.getpid(), wanted))
+"""
+
+
+def test_a_worker_that_has_grown_is_replaced_after_its_request(start: Start) -> None:
+    server = start(GROWING, "workers=1, max_memory='64MB'")
+    before = server.ask(b"1")[0]
+    assert server.ask(b"1")[0] == before
+    assert server.ask(b"70") == (before, b"70")
+    wait_until(lambda: server.workers not in ([], [before]), "another worker")
+    assert server.ask(b"1")[0] != before
+
+
+def test_a_request_that_wants_all_memory_costs_its_worker_only(start: Start) -> None:
+    server = start(GROWING, "workers=2, max_memory='64MB'")
+    with server.connect() as connection:
+        connection.sendall(b"2000")
+        assert connection.recv(100) == b""
+    server.wait_for("MemoryError")
+    assert server.ask(b"1")[1] == b"1"
+
+
+def test_a_client_that_sends_byte_by_byte_loses_its_request_and_no_other(start: Start) -> None:
+    code = """
+    def handle(connection, peer):
+        text = b""
+        while not text.endswith(b"o"):
+            text += connection.recv(100)
+        connection.sendall(b"%d %s" % (os.getpid(), text))
+    """
+    server = start(code, "workers=2, request_timeout=2")
+    with server.connect() as slow:
+        slow.settimeout(0.05)
+        answers = 0
+        ended = False
+        deadline = time.monotonic() + PATIENCE
+        while not ended and time.monotonic() < deadline:
+            try:
+                slow.send(b"x")
+                ended = slow.recv(1) == b""
+            except TimeoutError:
+                answers += server.ask()[1] == b"hello"
+            except OSError:
+                ended = True
+    assert ended
+    assert answers
+    server.wait_for("takes longer than 2 s")
+
+
+@pytest.mark.slow
+def test_survives_ten_thousand_connections_at_once_with_a_short_queue(start: Start, tmp_path: Path) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard < 11_000:
+        pytest.skip(f"no more than {hard} descriptors are allowed here")
+    other = tmp_path / "0" / "s.sock"
+    server = start("", f"workers=2, backlog=5, listen=['unix:{other}', '127.0.0.1:0']")
+    port = int(re.search(r"127\.0\.0\.1:(\d+)", server.log)[1])  # type: ignore[index]
+    before = set(wait_until(lambda: len(server.workers) == 2 and server.workers, "two workers"))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (11_000, hard))
+    clients = []
+    try:
+        for _ in range(10_000):
+            client = socket.socket()
+            clients.append(client)
+            client.setblocking(False)
+            client.connect_ex(("127.0.0.1", port))
+    finally:
+        for client in clients:
+            client.close()
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    wait_until(server.serves, "an answer after the storm")
+    assert set(server.workers) == before
 
 
 def test_a_broken_start_is_no_fork_bomb_and_heals(start: Start) -> None:

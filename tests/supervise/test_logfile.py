@@ -137,3 +137,26 @@ def test_counts_and_tells_what_it_had_to_throw_away(tmp_path: Path, small_files:
     assert lines[-2].startswith(b"[genii: ")
     assert b"bytes of output lost here" in lines[-2]
     assert set(map(len, lines[:-2])) == {999}
+
+
+def test_a_rotated_file_may_be_read_by_whom_the_old_one_could_be(tmp_path: Path) -> None:
+    path = tmp_path / "a.log"
+    path.touch()
+    path.chmod(0o664)
+    log = LogFile(str(path), 10, 1, 0.0, compress=False)
+    for _ in range(3):
+        log.append(bytearray(b"0123456789\n"), 11, 5.0)
+    log.close()
+    assert (tmp_path / "a.log.1").exists()
+    assert path.stat().st_mode & 0o777 == 0o664
+
+
+def test_a_file_that_was_closed_is_opened_at_the_next_line(tmp_path: Path) -> None:
+    path = tmp_path / "a.log"
+    log = LogFile(str(path), 0, 1, 0.0, compress=False)
+    append(log, b"one\n", 5.0)
+    path.rename(tmp_path / "moved")
+    log.close()
+    append(log, b"two\n", 5.1)
+    log.close()
+    assert path.read_bytes() == b"two\n"

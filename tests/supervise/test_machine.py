@@ -296,3 +296,21 @@ def test_no_history_breaks_the_invariants(
         assert life.state.alive == bool(alive or left)
         assert (life.state is State.BACKOFF) <= (life.deadline is not None)
         assert life.attempts <= with_rules.retries + 1
+
+
+def test_by_supervisords_rules_two_starts_are_a_second_apart() -> None:
+    calm = rules(early_exit_fails=True, startsecs=0.0, restart=Restart.ALWAYS)
+    quick: list[tuple[float, Event]] = [(5, StartWanted()), (5, Spawned(7)), (5, Due()), (5.2, Exited(0))]
+    life, effects = history(quick, calm)
+    assert (life.state, life.wanted, life.deadline, effects) == (State.EXITED, True, 6.0, [Spawn()])
+    life, effects = history([(6.0, Due())], calm, life)
+    assert (life.state, effects) == (State.STARTING, [Spawn()])
+    life, effects = history([(6, Spawned(8)), (6, Due()), (7.5, Exited(0))], calm, life)
+    assert (life.state, effects) == (State.STARTING, [Spawn()])
+
+
+def test_a_stop_ends_the_pause_before_a_start() -> None:
+    calm = rules(early_exit_fails=True, startsecs=0.0, restart=Restart.ALWAYS)
+    quick: list[tuple[float, Event]] = [(5, StartWanted()), (5, Spawned(7)), (5, Due()), (5.2, Exited(0))]
+    life, effects = history([*quick, (5.5, StopWanted()), (6, Due())], calm)
+    assert (life.state, life.wanted, life.deadline, effects) == (State.EXITED, False, None, [Spawn()])

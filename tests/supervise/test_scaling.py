@@ -113,6 +113,31 @@ def test_refuses_bounds_that_make_no_sense(wrong: dict[str, float]) -> None:
         Bounds(**wrong)  # type: ignore[arg-type]
 
 
+def leaving(*keys: int) -> list[Member]:
+    return [Member(key, busy=True, leaving=True) for key in keys]
+
+
+def test_one_that_leaves_gets_its_successor_while_it_still_works() -> None:
+    step = decide(leaving(1), bounds=Bounds(minimum=1, maximum=2))
+    assert (step.start, step.release) == (1, (1,))
+
+
+def test_where_the_maximum_allows_no_successor_it_is_started_again_in_its_place() -> None:
+    step = decide(leaving(1), bounds=Bounds(minimum=1, maximum=1))
+    assert (step.start, step.release) == (0, ())
+    assert decide([*leaving(1), *busy(2, 3, 4)]).release == ()
+
+
+def test_one_that_leaves_and_is_not_missed_gets_no_successor() -> None:
+    step = decide([*leaving(1), *busy(2), *idle(3)])
+    assert (step.start, step.release) == (0, (1,))
+
+
+def test_no_more_successors_than_there_is_room_for() -> None:
+    step = decide(leaving(1, 2, 3), bounds=Bounds(minimum=3, maximum=5))
+    assert (step.start, step.release) == (2, (1, 2))
+
+
 @st.composite
 def all_bounds(draw: st.DrawFn) -> Bounds:
     minimum = draw(st.integers(0, 5))
@@ -128,10 +153,10 @@ def all_bounds(draw: st.DrawFn) -> Bounds:
 
 
 members_of_any_kind = st.lists(
-    st.tuples(st.sampled_from(["busy", "idle", "starting"]), st.floats(0, 100)), max_size=12
+    st.tuples(st.sampled_from(["busy", "idle", "starting", "leaving"]), st.floats(0, 100)), max_size=12
 ).map(
     lambda kinds: [
-        Member(key, busy=kind == "busy", since=since, starting=kind == "starting")
+        Member(key, kind in ("busy", "leaving"), since, starting=kind == "starting", leaving=kind == "leaving")
         for key, (kind, since) in enumerate(kinds)
     ]
 )
@@ -143,10 +168,13 @@ def test_keeps_to_the_bounds_and_to_idle_ones(bounds: Bounds, members: list[Memb
     step = scale(bounds, members, waiting, 100.0, pace)
     by_key = {member.key: member for member in members}
     assert all(not by_key[key].busy and not by_key[key].starting for key in step.retire)
+    assert all(by_key[key].leaving for key in step.release)
     after = len(members) + step.start - len(step.retire)
     assert after <= max(bounds.maximum, len(members))
     assert after >= min(bounds.minimum, len(members))
     assert len(members) + step.start >= bounds.minimum
+    # When all have left who will, nobody is missing: those that were not released have come back in their places.
+    assert after - len(step.release) >= bounds.minimum
     assert not (step.start and step.retire)
     assert step.deadline is None or step.deadline >= 100.0
 

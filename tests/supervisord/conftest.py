@@ -53,13 +53,14 @@ class Daemon:
         parts = [HEAD, *map(textwrap.dedent, texts)]
         self.config.write_text("".join(part.format(here=self.folder) for part in parts))
 
-    def start(self, *texts: str) -> Daemon:
-        """Start it and wait until it answers."""
+    def start(self, *texts: str, **environment: str) -> Daemon:
+        """Start it, with more environment variables, and wait until it answers."""
         self.write(*texts)
         with open(self.folder / "out.txt", "ab") as out:
             self._process = subprocess.Popen(
-                [*self._command, "-n", "-c", str(self.config)], stdin=subprocess.DEVNULL, stdout=out, stderr=out
-            )
+                [*self._command, "-n", "-c", str(self.config)], stdin=subprocess.DEVNULL, stdout=out, stderr=out,
+                env={**os.environ, **environment},
+            )  # fmt: skip
         self.eventually(self.socket.exists)
         self.eventually(self.answers)
         return self

@@ -12,7 +12,7 @@ from genii.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-__all__ = ["Parser", "add_names", "add_timeout", "build_parser", "complete_with", "suggest"]
+__all__ = ["Parser", "add_names", "add_on", "add_timeout", "build_parser", "complete_with", "suggest"]
 
 
 class _Formatter(argparse.RawDescriptionHelpFormatter):
@@ -38,13 +38,16 @@ class Parser(argparse.ArgumentParser):
         """
         raise UsageError(f"{message}\nusage: {' '.join(self.format_usage().split()[1:])}")
 
-    def parse_command(self, words: Sequence[str], defaults: argparse.Namespace) -> argparse.Namespace:
-        """Parse all words.
+    def parse_command(
+        self, words: Sequence[str], defaults: argparse.Namespace, *, mixed: bool = False
+    ) -> argparse.Namespace:
+        """Parse all words; with ``mixed``, options may stand between arguments that can be left out.
 
         Raises:
             UsageError: they make no sense.
         """
-        options, unknown = self.parse_known_args(words, defaults)
+        parse = self.parse_known_intermixed_args if mixed else self.parse_known_args
+        options, unknown = parse(words, defaults)
         if unknown:
             known = [name for action in self._actions for name in action.option_strings]
             hint = suggest(unknown[0].partition("=")[0], known)
@@ -80,6 +83,11 @@ def add_names(parser: argparse.ArgumentParser, *, required: bool, what: str = ""
     """Add the names of programs or processes, which the shell completes."""
     text = what or "programs, or processes such as web:0" + (", or 'all'" if required else " (default: all)")
     complete_with(parser.add_argument("names", metavar="NAME", nargs="+" if required else "*", help=text), "programs")
+
+
+def add_on(parser: argparse.ArgumentParser) -> None:
+    """Add the option of the commands that other hosts' supervisors understand, too."""
+    parser.add_argument("--on", metavar="HOSTS", action="append", help="the supervisors of these hosts, over SSH")
 
 
 def add_timeout(parser: argparse.ArgumentParser) -> None:

@@ -46,6 +46,10 @@ class Bar:
         self._failed += not ok
         self.draw()
 
+    def pause(self) -> None:
+        """Count one less that runs; what became of it is told later."""
+        self._running -= 1
+
     def note(self, text: str) -> None:
         """Show some words at the end of the line."""
         self._note = text

@@ -17,10 +17,11 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
     from genii.control.client import Client
-    from genii.control.rows import PoolRow, StatusRow
+    from genii.control.rows import Overview, PoolRow, StatusRow
 
-__all__ = ["configure", "exit_code", "pool_lines", "run", "status_lines"]
+__all__ = ["STATUS_HEAD", "configure", "exit_code", "pool_lines", "run", "status_cells", "status_lines"]
 
+STATUS_HEAD = ("NAME", "STATE", "PID", "UPTIME", "RESTARTS", "")
 _NOT_RUNNING = 3
 _CLEAR = "\x1b[H\x1b[J"
 
@@ -54,9 +55,7 @@ def run(options: argparse.Namespace) -> int:
     if options.json:
         print_json(overview)
     else:
-        paint = Paint(sys.stdout)
-        lines = status_lines(statuses, time.time(), paint, table_width(sys.stdout))
-        print("\n".join([*lines, *pool_lines(overview["pools"], {row["program"] for row in statuses}, paint)]))
+        print("\n".join(_overview_lines(overview, time.time(), Paint(sys.stdout))))
     return exit_code(statuses, named=bool(options.names))
 
 
@@ -77,12 +76,9 @@ def _watch(client: Client, names: Sequence[str]) -> int:
     """Draw the table again at each event, and each second for the times."""
     paint = Paint(sys.stdout)
     clear = _CLEAR if sys.stdout.isatty() else ""
-    statuses: list[StatusRow] = []
     for _ in client.events(heartbeat=1.0):
         overview = client.overview(names)
-        statuses = overview["processes"]
-        lines = status_lines(statuses, time.time(), paint, table_width(sys.stdout))
-        lines += pool_lines(overview["pools"], {row["program"] for row in statuses}, paint)
+        lines = _overview_lines(overview, time.time(), paint)
         print(clear + "\n".join(lines), end="\n" if clear else "\n\n", flush=True)
     print("the supervisor has ended", file=sys.stderr)
     return _NOT_RUNNING
@@ -98,11 +94,17 @@ def status_lines(statuses: Sequence[StatusRow], now: float, paint: Paint, width:
     """Return the table, cut at a width (0: as wide as it is)."""
     if not statuses:
         return ["no programs are declared"]
-    head = tuple(paint(word, "bold") for word in ("NAME", "STATE", "PID", "UPTIME", "RESTARTS", ""))
-    return format_table([head, *(_row(status, now, paint) for status in statuses)], width)
+    head = tuple(paint(word, "bold") for word in STATUS_HEAD)
+    return format_table([head, *(status_cells(status, now, paint) for status in statuses)], width)
 
 
-def pool_lines(pools: Sequence[PoolRow], programs: Collection[str], paint: Paint) -> list[str]:
+def _overview_lines(overview: Overview, now: float, paint: Paint) -> list[str]:
+    statuses, width = overview["processes"], table_width(sys.stdout)
+    programs = {row["program"] for row in statuses}
+    return [*status_lines(statuses, now, paint, width), *pool_lines(overview["pools"], programs, paint, width)]
+
+
+def pool_lines(pools: Sequence[PoolRow], programs: Collection[str], paint: Paint, width: int = 0) -> list[str]:
     """Return the table of the programs whose number of processes follows their load; empty: there are none."""
     shown = [pool for pool in pools if pool["program"] in programs and pool["maximum"] > pool["minimum"]]
     if not shown:
@@ -119,10 +121,11 @@ def pool_lines(pools: Sequence[PoolRow], programs: Collection[str], paint: Paint
         )
         for pool in shown
     ]
-    return ["", *format_table([head, *rows])]
+    return ["", *format_table([head, *rows], width)]
 
 
-def _row(status: StatusRow, now: float, paint: Paint) -> tuple[str, ...]:
+def status_cells(status: StatusRow, now: float, paint: Paint) -> tuple[str, ...]:
+    """Return the cells of the table for one process."""
     from genii.units import format_duration
 
     running = status["state"] in ("RUNNING", "STARTING", "STOPPING") and status["started"]

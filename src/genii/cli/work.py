@@ -14,7 +14,7 @@ from genii.system.notify import notify
 if TYPE_CHECKING:
     from genii.gearman.worker import Worker
 
-__all__ = ["configure", "find_worker", "run"]
+__all__ = ["configure", "run"]
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -43,11 +43,11 @@ def run(options: argparse.Namespace) -> int:
     """Work until it is stopped; return 0."""
     if options.max_jobs < 0:
         raise UsageError("--jobs is 0 or more")
+    found = _find(options)  # a mistake is told once, and not by each of several processes
     if options.min is not None or options.max is not None or options.http:
         from genii.cli.work_slots import run_slots
 
         return run_slots(options)
-    found = find_worker(options)
     if options.nursery:
         _load_ahead(found)
         _serve_nursery()
@@ -93,7 +93,7 @@ def _load_ahead(found: type[Worker]) -> None:
         import genii.gearman.async_worker  # noqa: F401 -- for its side effect
 
 
-def find_worker(options: argparse.Namespace) -> type[Worker]:
+def _find(options: argparse.Namespace) -> type[Worker]:
     """Import the class; a user's mistake is told without our part of the traceback."""
     from importlib import import_module
 

@@ -17,13 +17,11 @@ __all__ = ["run_slots"]
 
 def run_slots(options: argparse.Namespace) -> int:
     """Run a slot manager until TERM or INT; return 0."""
-    from genii.cli.work import find_worker
     from genii.gearman.slots import SlotManager
     from genii.system.address import parse_address
 
     if options.id or options.list:
         raise UsageError("--id and --list are for one worker, without --min, --max and --http")
-    find_worker(options)  # a mistake is told once, and not by each process
     slots: SlotOptions = {
         "job_servers": options.server or ["127.0.0.1:4730"],
         "libs": options.lib,

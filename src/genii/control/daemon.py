@@ -28,6 +28,7 @@ from genii.units import format_count
 from genii.version import __version__
 
 if TYPE_CHECKING:
+    from genii.control.claim import Claim
     from genii.control.inheritance import Inheritance
     from genii.control.options import Options
     from genii.control.upgrade import Upgrade
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
     from genii.supervise.model import Settings
     from genii.supervise.report import Event
     from genii.supervisord.runtime import Runtime
-    from genii.system.pidfile import PidFile
 
 __all__ = ["BEGIN_AGAIN", "run"]
 
@@ -53,7 +53,7 @@ def run(
     options: Options,
     path: str,
     keeper: tuple[int, int],
-    pid_file: PidFile,
+    claim: Claim,
     inheritance: Inheritance | None = None,
 ) -> int:
     """Run a supervisor to its end; return the exit code of the process.
@@ -64,13 +64,17 @@ def run(
     log = _open_log(settings, options)
     link = (socket.socket(fileno=keeper[0]), keeper[1])
     with asyncio.Runner() as runner:
-        return runner.run(_Daemon(settings, options, path, link, log, pid_file).run(inheritance))
+        return runner.run(_Daemon(settings, options, path, link, log, claim).run(inheritance))
 
 
 def _open_log(settings: Settings, options: Options) -> OwnLog | None:
     # What no line of ours shows costs half of the time that a line takes (see "Optimization" in logging's manual).
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     logging._srcfile = None
+    if settings.supervisord and settings.log is not None:  # there the umask alone says who may read it
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NONBLOCK
+        with contextlib.suppress(OSError):
+            os.close(os.open(settings.log.path, flags, 0o666))
     own = OwnLog(settings) if not options.foreground or settings.log is not None else None
     handler = own or TerminalLog(2)
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s" if own else "genii | %(message)s"))
@@ -92,10 +96,10 @@ class _Daemon:
         path: str,
         keeper: tuple[socket.socket, int],
         log: OwnLog | None,
-        pid_file: PidFile,
+        claim: Claim,
     ) -> None:
         self._path = path
-        self._pid_file = pid_file
+        self._claim = claim
         self._settings = settings
         self._options = options
         self._keeper = keeper
@@ -300,7 +304,7 @@ class _Daemon:
         try:
             supervisor = self._supervisor
             supervisor.upgrade_failure = ""
-            upgrade = Upgrade(supervisor, self._options, self._path, self._pid_file, self._server, self._supervisord)
+            upgrade = Upgrade(supervisor, self._options, self._path, self._claim, self._server, self._supervisord)
             version = (await upgrade.prepare(origin)).version
         except BaseException:
             self._upgrading = False

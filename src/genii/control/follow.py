@@ -8,6 +8,7 @@ from typing import IO, TYPE_CHECKING, Self
 
 from genii.control.logs import Place, rotated, split_lines
 from genii.system.inotify import Inotify, Mask
+from genii.system.trusted import open_trusted
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -30,6 +31,8 @@ class Follower:
         self._watcher = Inotify()
         self._file: IO[bytes] | None = None
         self._rest = b""
+        self._loop: asyncio.AbstractEventLoop | None = None
+        """Where the watcher is waited for."""
         try:
             self._watcher.add(os.path.dirname(path) or ".", Mask.CREATE | Mask.MOVED_TO | Mask.ONLYDIR)
         except OSError:
@@ -48,6 +51,7 @@ class Follower:
 
     def close(self) -> None:
         """Let go of the file."""
+        self._stop_waiting()
         self._watcher.close()
         if self._file is not None:
             self._file.close()
@@ -58,6 +62,7 @@ class Follower:
         loop = asyncio.get_running_loop()
         changed = asyncio.Event()
         loop.add_reader(self._watcher.fileno(), self._note, changed)
+        self._loop = loop
         try:
             while True:
                 changed.clear()
@@ -65,7 +70,13 @@ class Follower:
                     yield lines
                 await changed.wait()
         finally:
-            loop.remove_reader(self._watcher.fileno())
+            self._stop_waiting()
+
+    def _stop_waiting(self) -> None:
+        """Wait no longer: before the descriptor is closed, as its number may then be a client's in no time."""
+        if self._loop is not None:
+            self._loop.remove_reader(self._watcher.fileno())
+            self._loop = None
 
     def skip(self, keep: int) -> int:
         """Leave out what is unread but for about the last ``keep`` bytes; return how many bytes that were."""
@@ -141,7 +152,7 @@ class Follower:
             self._file.close()
             self._file = None
         try:
-            self._file = open(path, "rb", buffering=0)  # noqa: SIM115 -- held as long as we follow
+            self._file = open(path, "rb", buffering=0, opener=open_trusted)  # noqa: SIM115 -- held as long as we follow
             self._watcher.add(path, Mask.MODIFY | Mask.MOVE_SELF)
         except FileNotFoundError:
             pass  # it will be made: the watch of the directory tells

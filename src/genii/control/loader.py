@@ -69,10 +69,31 @@ def decode(data: bytes) -> Settings:
 
     kind, body = data[:1], data[1:]
     if kind == b"S":
-        return msgspec.json.decode(body, type=Settings)
+        settings = msgspec.json.decode(body, type=Settings)
+        _share(settings)
+        return settings
     if kind == b"C":
         raise ConfigError(msgspec.json.decode(body, type=list[Problem]))
     raise NotAllowed(body.decode(errors="replace") or "the configuration could not be read; is memory short?")
+
+
+_ALIKE = ("backoff", "check_timeout", "directory", "exit_codes", "scaling", "startsecs", "stop")
+"""Keys that most programs have alike."""
+
+
+def _share(settings: Settings) -> None:
+    """Keep what is equal in many programs once: with 1,000 of them it is a MiB."""
+    from msgspec.structs import force_setattr
+
+    pools: dict[str, dict[object, object]] = {key: {} for key in _ALIKE}
+    words: dict[str, str] = {}
+    for name, program in settings.programs.items():
+        words[name] = name
+        for key in _ALIKE:
+            value = getattr(program, key)
+            force_setattr(program, key, pools[key].setdefault(value, value))
+        force_setattr(program, "name", name)
+        force_setattr(program, "command", tuple([words.setdefault(word, word) for word in program.command]))
 
 
 def main() -> int:

@@ -105,6 +105,8 @@ class Remote:
     check = _waiting(AsyncRemote.check)
     system = _waiting(AsyncRemote.system)
     read = _waiting(AsyncRemote.read)
+    put = _waiting(AsyncRemote.put)
+    get = _waiting(AsyncRemote.get)
     package = _waiting(AsyncRemote.package)
     service = _waiting(AsyncRemote.service)
     user = _waiting(AsyncRemote.user)

@@ -58,8 +58,8 @@ class Command:
         """What its standard input is given."""
         return self.script if self.script is not None else self.input
 
-    def line(self, prompt: str = "", passed: str = "") -> str:
-        """Return the text for the user's shell on the host.
+    def line(self, prompt: str = "", passed: str = "", *, wrapped: bool = False) -> str:
+        """Return the text for the user's shell on the host; ``wrapped``: for sh, whatever that shell is.
 
         With sudo, ``prompt`` is what sudo asks with, and ``passed`` is said on standard error when it is satisfied.
         """
@@ -68,7 +68,7 @@ class Command:
         before += [f"export {name}={shlex.quote(value)}" for name, value in self.environment.items()]
         if not self.sudo:
             # The user's shell may be none of the Bourne family: ours reads what is ours.
-            plain = not before and self.script is None
+            plain = not before and self.script is None and not wrapped
             return inner if plain else shlex.join(["exec", "sh", "-c", "; ".join([*before, inner])])
         told = [f"echo {shlex.quote(passed)} >&2", *before, inner]
         words = ["sudo", "-S", "-p", prompt, *(["-u", self.user] if self.user else []), "--"]

@@ -7,12 +7,12 @@ import secrets
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from genii.errors import TimedOut
+from genii.errors import GeniiError, TimedOut
 from genii.fleet.sudo import SudoTalk
 from genii.units import format_duration
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable, Coroutine, Iterable
 
     from genii.fleet.command import Command
     from genii.fleet.transport import Connection, RemoteProcess
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["execute"]
 
 _PIECE = 1 << 16
-_KILLING = 5.0
+_KILLING = 15.0
 
 
 async def execute(
@@ -31,26 +31,32 @@ async def execute(
     on_error: Callable[[bytes], object],
     password: str | None = None,
     timeout: float | None = None,
+    source: Iterable[bytes] | None = None,
+    wrapped: bool = False,
 ) -> int:
     """Run a command to its end and return its exit status; its output goes to the two functions as it comes.
+
+    ``source`` is its input instead of the command's own; ``wrapped`` has it run by sh whatever the user's shell is.
 
     Raises:
         ConnectionFailed: the connection broke.
         TimedOut: it took longer than ``timeout`` seconds; it was killed.
         CommandFailed: sudo wants another password.
     """
+    pieces = _cut(command.data) if source is None else source
     talk = SudoTalk(f"genii-{secrets.token_hex(8)}", password) if command.sudo else None
     limit = asyncio.timeout(timeout)
     process: RemoteProcess | None = None
     try:
         async with limit:
-            process = await connection.start(command.line(talk.prompt, talk.passed) if talk else command.line())
+            line = command.line(talk.prompt, talk.passed) if talk else command.line(wrapped=wrapped)
+            process = await _start(connection, line)
             if talk is None:
-                await asyncio.gather(
-                    _pump(process.read, on_output), _pump(process.read_error, on_error), _feed(process, command.data)
+                await _together(
+                    _pump(process.read, on_output), _pump(process.read_error, on_error), _feed(process, pieces)
                 )
             else:
-                await asyncio.gather(_pump(process.read, on_output), _pump_sudo(process, talk, command.data, on_error))
+                await _together(_pump(process.read, on_output), _pump_sudo(process, talk, pieces, on_error))
             return await process.wait()
     except BaseException as error:
         if process is not None:
@@ -60,19 +66,49 @@ async def execute(
         raise
 
 
-async def _pump(read: Callable[[int], object], hand_on: Callable[[bytes], object]) -> None:
-    while data := await read(_PIECE):  # type: ignore[misc]
+async def _pump(read: Callable[[int], Awaitable[bytes]], hand_on: Callable[[bytes], object]) -> None:
+    while data := await read(_PIECE):
         hand_on(data)
 
 
-async def _feed(process: RemoteProcess, data: bytes) -> None:
+async def _start(connection: Connection, line: str) -> RemoteProcess:
+    """Start a command; one that begins although we have been cancelled meanwhile is killed."""
+    starting = asyncio.ensure_future(connection.start(line))
+    try:
+        return await asyncio.shield(starting)
+    except asyncio.CancelledError:
+        with suppress(TimeoutError, GeniiError):
+            async with asyncio.timeout(_KILLING):
+                await (await starting).kill()
+        raise
+
+
+async def _together(*work: Coroutine[object, object, None]) -> None:
+    """Do all at once; when one fails, the others are ended before this raises."""
+    tasks = [asyncio.ensure_future(one) for one in work]
+    try:
+        await asyncio.gather(*tasks)
+    except BaseException:
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+        raise
+
+
+def _cut(data: bytes) -> Iterable[bytes]:
+    return (data[start : start + _PIECE] for start in range(0, len(data), _PIECE))
+
+
+async def _feed(process: RemoteProcess, pieces: Iterable[bytes]) -> None:
     with suppress(BrokenPipeError):  # it may end without reading all, and that is its own affair
-        for start in range(0, len(data), _PIECE):
-            await process.write(data[start : start + _PIECE])
-        await process.write_end()
+        for piece in pieces:
+            await process.write(piece)
+    await process.write_end()
 
 
-async def _pump_sudo(process: RemoteProcess, talk: SudoTalk, data: bytes, hand_on: Callable[[bytes], object]) -> None:
+async def _pump_sudo(
+    process: RemoteProcess, talk: SudoTalk, pieces: Iterable[bytes], hand_on: Callable[[bytes], object]
+) -> None:
     feeding: asyncio.Task[None] | None = None
     try:
         while piece := await process.read_error(_PIECE):
@@ -83,7 +119,7 @@ async def _pump_sudo(process: RemoteProcess, talk: SudoTalk, data: bytes, hand_o
             if shown:
                 hand_on(shown)
             if talk.through and feeding is None:
-                feeding = asyncio.create_task(_feed(process, data))
+                feeding = asyncio.create_task(_feed(process, pieces))
         if rest := talk.rest():
             hand_on(rest)
         if feeding is not None:

@@ -6,6 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 from genii.errors import ConfigError, Problem, UsageError
+from genii.fleet.parts import need
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,19 +21,17 @@ def render(path: str, variables: Mapping[str, object]) -> str:
         ConfigError: the template is wrong, or uses a name that it was not given; names its line.
         UsageError: jinja2 is not installed, or there is no such file.
     """
-    try:
-        import jinja2
-    except ImportError:
-        raise UsageError("templates need jinja2; install it with: pip install 'genii[fleet]'") from None
+    jinja2 = need("jinja2", "a template")
     folder, name = os.path.split(os.path.abspath(path))
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(folder),
         undefined=jinja2.StrictUndefined,
         keep_trailing_newline=True,
-        autoescape=False,  # noqa: S701 -- these are no web pages
+        autoescape=False,
     )
     try:
-        return environment.get_template(name).render(variables)
+        text: str = environment.get_template(name).render(variables)
+        return text
     except jinja2.TemplateNotFound as error:
         raise UsageError(f"there is no template {os.path.join(folder, error.name or name)}") from None
     except jinja2.TemplateSyntaxError as error:

@@ -51,6 +51,7 @@ class AsyncWorker:
         concurrency: int,
         request_timeout: float,
         event_loop: EventLoop,
+        outgrown: Callable[[], bool] | None = None,
     ) -> None:
         self._handler = handler
         self._listeners = listeners
@@ -58,6 +59,7 @@ class AsyncWorker:
         self._concurrency = concurrency
         self._timeout = request_timeout
         self._event_loop = event_loop
+        self._outgrown = outgrown
         self._manager = 0
         self._began: dict[asyncio.Task[None], int] = {}
         self._numbers: Sequence[int] = ()
@@ -150,6 +152,9 @@ class AsyncWorker:
         except OSError as error:
             if error.errno not in (errno.EPIPE, errno.ECONNRESET, errno.ENOTCONN):
                 _log.exception("handling %s", peer)
+        except MemoryError:
+            _log.exception("handling %s", peer)
+            self._leave()  # those that are at work were the last
         except Exception:
             _log.exception("handling %s", peer)
         except asyncio.CancelledError:
@@ -160,6 +165,8 @@ class AsyncWorker:
     def _done(self, task: asyncio.Task[None]) -> None:
         del self._began[task]
         self._served += 1
+        if self._outgrown is not None and self._outgrown():
+            self._leave()
         if len(self._began) < self._concurrency:
             self._resume()
         self._note()

@@ -124,16 +124,19 @@ class Child:
         """Let it finish its request and go."""
         return self.handle(StopWanted(), now)
 
-    def tell(self, number: int) -> None:
-        """Ask it to leave."""
-        self.told = number
+    def send(self, number: int) -> None:
+        """Send it a signal, if it has a process."""
         if self.pidfd >= 0:
             send_signal(self.pidfd, number)
 
+    def tell(self, number: int) -> None:
+        """Ask it to leave."""
+        self.told = number
+        self.send(number)
+
     def kill(self) -> None:
         """End it at once."""
-        if self.pidfd >= 0:
-            send_signal(self.pidfd, signal.SIGKILL)
+        self.send(signal.SIGKILL)
 
     @property
     def may_have_missed(self) -> bool:

@@ -19,15 +19,13 @@ from typing import TYPE_CHECKING
 from genii.errors import GeniiError, UsageError
 from genii.events.signals import Signals
 from genii.serve import messages
-from genii.serve.child import ADOPTED, Child
+from genii.serve.crew import LOOK, Crew
 from genii.serve.plan import replace_generation
-from genii.serve.recruit import Recruit, is_async
+from genii.serve.recruit import is_async
 from genii.serve.scoreboard import IDLE, TELL_READY, TELL_SATURATED, Scoreboard
 from genii.serve.upgrade import Trial, replace_process
 from genii.serve.worker import rehearse
-from genii.supervise.machine import KillGroup, SendStop, Spawn, Spawned, SpawnFailed, StartWanted
 from genii.supervise.scaling import Pace, scale
-from genii.supervise.state import State
 from genii.system.memory import release_startup_memory
 from genii.system.notify import notify
 from genii.units import format_signal, parse_signal
@@ -36,10 +34,10 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Callable, Sequence
 
+    from genii.serve.child import Child
     from genii.serve.model import Handler, Settings
     from genii.serve.scoreboard import Row
     from genii.serve.upgrade import Handover
-    from genii.supervise.machine import Effect
     from genii.supervise.scaling import Member
     from genii.system.pidfile import PidFile
 
@@ -47,10 +45,6 @@ __all__ = ["Manager"]
 
 _ENDS = ("TERM", "INT", "QUIT")
 _OWN = ("USR2", "TTIN", "TTOU")
-_RESEND = 0.02
-"""Seconds between two signals to a worker that may have missed the first."""
-_LOOK = 0.25
-"""Seconds between looks at the scoreboard while something is awaited that nobody tells, or that was told too early."""
 _MARGIN = 5.0
 """Seconds beyond its deadline that an async worker has to cancel the request itself."""
 
@@ -81,25 +75,16 @@ class Manager:
         self._directory = directory
         self._on_ready = on_ready
         self._announced = False
-        self._children: dict[int, Child] = {}
-        self._serial = 0
         self._stopping = False
         self._target = 0
         self._pace = Pace()
-        self._last_fork = 0.0
-        self._deferred: list[Child] = []
         self._decide_at: float | None = None
+        self._notifies = "NOTIFY_SOCKET" in os.environ
         self._saturated = False
         self._trial: Trial | None = None
         self._poll = select.poll()
-        self._by_descriptor: dict[int, Child] = {}
-        self._recruit: Recruit | None = None
-        # The handlers of Python run between its instructions; one that comes right before poll(2) would wait with it.
-        self._alarm, self._alarm_end = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
-        self._caught: list[int] = []
-        self._blocked: list[int] = []
-        """What must not reach a worker before it has handlers of its own: what we catch, and what we pass on."""
+        self._crew = Crew(self, load, board, self._wake, self._poll)
         self._now = time.monotonic()
 
     # For hooks and users.
@@ -144,25 +129,21 @@ class Manager:
             self._preload()
             self._poll.register(signals.fileno(), select.POLLIN)
             self._poll.register(self._wake, select.POLLIN)
-            self._poll.register(self._alarm, select.POLLIN)
             if handover is not None:
-                _signal.pthread_sigmask(_signal.SIG_UNBLOCK, self._blocked)
-            while self._children or not self._stopping:
+                _signal.pthread_sigmask(_signal.SIG_UNBLOCK, self._crew.blocked)
+            while self._crew.children or not self._stopping:
                 self._now = time.monotonic()
                 self._arrange()
                 self._wait(signals)
-            signal.set_wakeup_fd(-1)
-        for descriptor in (self._wake, self._alarm, self._alarm_end):
-            os.close(descriptor)
+        os.close(self._wake)
 
     def _install(self, signals: Signals) -> None:
         names = [name.upper().removeprefix("SIG") for name in self.settings.signals]
         for name in dict.fromkeys((*names, *_ENDS, "HUP", *_OWN)):
             signals.on(name, lambda: None)
-            self._caught.append(int(parse_signal(name)))
+            self._crew.caught.append(int(parse_signal(name)))
         passed_on = {int(parse_signal(name)) for name in self.settings.signals.values() if name is not None}
-        self._blocked = [*{*self._caught, *passed_on} - {_signal.SIGKILL, _signal.SIGSTOP}]
-        signal.set_wakeup_fd(self._alarm_end, warn_on_full_buffer=False)
+        self._crew.blocked = [*{*self._crew.caught, *passed_on} - {_signal.SIGKILL, _signal.SIGSTOP}]
         for number in (signal.SIGPIPE, signal.SIGALRM):
             signal.signal(number, signal.SIG_IGN)
 
@@ -181,59 +162,39 @@ class Manager:
         found = self._poll.poll(max(0.0, timeout) * 1000 if timeout < 1e6 else None)
         self._now = time.monotonic()
         for descriptor, _ in found:
-            child = self._by_descriptor.get(descriptor)
-            if child is not None:
-                self._ended(child)
-            elif descriptor == self._wake:
+            if self._crew.ended(descriptor, self._now):
+                continue
+            if descriptor == self._wake:
                 with contextlib.suppress(BlockingIOError):
                     os.eventfd_read(self._wake)
-            elif descriptor == self._alarm:
-                with contextlib.suppress(BlockingIOError):
-                    os.read(self._alarm, 1024)
             elif self._trial is not None and descriptor == self._trial.descriptor:
                 self._trial_ended()
-        for number in signals.take():
-            self._signalled(format_signal(number))
+            else:
+                for number in signals.take():
+                    self._signalled(format_signal(number))
 
     def _next(self) -> float:
         """Return when to look again though nothing happens."""
-        moments = [child.life.deadline for child in self._children.values() if child.life.deadline is not None]
+        moment = self._crew.next_moment(self._now)
         if self._decide_at is not None:
-            moments.append(self._decide_at)
-        if self._deferred:
-            moments.append(self._last_fork + self.settings.spawn_interval)
-        if any(child.may_have_missed for child in self._children.values()):
-            moments.append(self._now + _RESEND)
-        if self._saturated and "NOTIFY_SOCKET" in os.environ:
-            moments.append(self._now + _LOOK)
-        if not self._announced:
-            moments.append(self._now + _LOOK)
+            moment = min(moment, self._decide_at)
+        if not self._announced or (self._saturated and self._notifies):
+            moment = min(moment, self._now + LOOK)
         if self._trial is not None:
-            moments.append(self._trial.deadline)
-        if self.settings.request_timeout:
-            moments.append(self._request_deadline())
-        return min(moments, default=float("inf"))
-
-    def _request_deadline(self) -> float:
-        """Return when the oldest request will have taken too long; a request may begin right now."""
-        patience = self._patience
-        began = [child.began_ns for child in self._children.values()]
-        return min((one / 1e9 for one in began if one), default=self._now) + patience
+            moment = min(moment, self._trial.deadline)
+        return moment
 
     @property
-    def _patience(self) -> float:
-        return self.settings.request_timeout + self._margin
+    def patience(self) -> float:
+        """After how many seconds a worker is killed whose request is still at work; 0: never."""
+        timeout = self.settings.request_timeout
+        return timeout + self._margin if timeout else 0.0
 
     # What ought to be.
 
     def _arrange(self) -> None:
         """Compare wanted with actual and take the steps that are due."""
-        for child in list(self._children.values()):
-            if child.life.deadline is not None and self._now >= child.life.deadline:
-                self._carry_out(child, child.due(self._now))
-        self._fork_deferred()
-        self._kill_stuck()
-        self._tell_again()
+        self._crew.attend(self._now)
         if self._trial is not None and self._now >= self._trial.deadline:
             self._trial.kill()
         if not self._stopping:
@@ -242,26 +203,28 @@ class Manager:
 
     def _number(self) -> None:
         """Start and retire workers so that the right number of the right generation serves."""
-        serving = [child for child in self._children.values() if not child.retired]
+        serving = self._crew.serving
         old = [child for child in serving if child.generation != self.generation]
         self._ask(serving, replacing=bool(old))
         if old:
             self._replace(serving, old)
         elif len(serving) > self.settings.bounds.maximum:
             self._reduce(serving)
-        else:
+        elif self.settings.bounds.elastic or self._notifies or len(serving) < self.settings.bounds.minimum:
             self._follow_load(serving)
+        else:
+            self._decide_at = None
 
     def _ask(self, serving: list[Child], *, replacing: bool) -> None:
         """Ask the workers to wake us for what we wait for; before looking, so that nothing falls in between."""
         wishes = TELL_READY if replacing or not self._announced else 0
         room = len(serving) < self.settings.bounds.maximum
-        if (self.settings.bounds.elastic and room) or "NOTIFY_SOCKET" in os.environ:
+        if (self.settings.bounds.elastic and room) or self._notifies:
             wishes |= TELL_SATURATED
         self._board.ask(wishes)
 
     def _replace(self, serving: list[Child], old: list[Child]) -> None:
-        self._decide_at = self._now + _LOOK
+        self._decide_at = self._now + LOOK
         ready = sum(child.ready for child in serving if child.generation == self.generation)
         starting = len(serving) - len(old) - ready
         bounds = self.settings.bounds
@@ -269,15 +232,15 @@ class Manager:
         at_once = 1 if self.settings.rolling else target
         step = replace_generation(target, len(old), starting, ready, at_once=at_once, room=self._board.room)
         for child in old[: step.retire]:
-            self._carry_out(child, child.retire(self._now))
+            self._crew.retire(child, self._now)
         for _ in range(step.start):
-            self._add()
+            self._crew.add(self.generation, self._now)
 
     def _reduce(self, serving: list[Child]) -> None:
         """Retire at once what is too much: somebody asked for fewer. Who is busy finishes its request."""
         by_idleness = sorted(serving, key=lambda child: (child.state != IDLE, child.member().since))
         for child in by_idleness[: len(serving) - self.settings.bounds.maximum]:
-            self._carry_out(child, child.retire(self._now))
+            self._crew.retire(child, self._now)
 
     def _follow_load(self, serving: list[Child]) -> None:
         bounds, members = self.settings.bounds, [child.member() for child in serving]
@@ -286,9 +249,9 @@ class Manager:
         if not bounds.elastic:
             self._decide_at = None
         for key in step.retire:
-            self._carry_out(self._children[key], self._children[key].retire(self._now))
+            self._crew.retire(self._crew.children[key], self._now)
         for _ in range(min(step.start, self._board.room)):
-            self._add()
+            self._crew.add(self.generation, self._now)
         if bounds.elastic and self._decide_at is None and len(serving) > bounds.minimum:
             # Nothing tells us that a busy worker has become idle: look when it could be let go the soonest.
             self._decide_at = self._now + max(bounds.grace, 0.1)
@@ -302,125 +265,10 @@ class Manager:
 
     def _announce(self) -> None:
         """Tell whoever started us that we serve, once the first worker does."""
-        if not self._announced and any(child.ready for child in self._children.values()):
+        if not self._announced and any(child.ready for child in self._crew.children.values()):
             self._announced = True
             notify("READY=1")
             self._on_ready()
-
-    def _add(self) -> None:
-        self._serial += 1
-        child = Child(self._serial, self.generation, self.settings, self._board)
-        self._children[child.key] = child
-        self._carry_out(child, child.handle(StartWanted(), self._now))
-
-    # What is done.
-
-    def _carry_out(self, child: Child, effects: Sequence[Effect]) -> None:
-        for effect in effects:
-            match effect:
-                case Spawn():
-                    self._deferred.append(child)
-                    self._fork_deferred()
-                case SendStop():
-                    child.tell(self._stop_signal)
-                case KillGroup():
-                    messages.warning("worker %d did not end in time and is killed", child.life.pid)
-                    child.kill()
-        if child.life.state in (State.STOPPED, State.EXITED, State.FATAL):
-            self._children.pop(child.key, None)
-
-    @property
-    def _stop_signal(self) -> int:
-        name = self.settings.signals.get("TERM" if self._stopping else "HUP") or "TERM"
-        return int(parse_signal(name))
-
-    def _fork_deferred(self) -> None:
-        """Fork those that wait, as fast as the spawn interval allows."""
-        interval = self.settings.spawn_interval
-        while self._deferred and (not interval or self._now >= self._last_fork + interval or not self._last_fork):
-            child = self._deferred.pop(0)
-            self._last_fork = self._now
-            self._fork(child)
-
-    def _fork(self, child: Child) -> None:
-        if child.life.state is State.STOPPING:
-            self._carry_out(child, child.handle(SpawnFailed("not wanted any more"), self._now))
-            return
-        child.place = self._board.take(time.monotonic_ns())
-        try:
-            if child.place < 0:
-                raise OSError("the scoreboard is full")
-            if self.settings.before_fork is not None:
-                self.settings.before_fork(self)
-            pid = self._fork_blocked(child.place)
-        except Exception as error:
-            messages.error("can't fork a worker: %s", error)
-            if child.place >= 0:
-                self._board.free(child.place)
-                child.place = -1
-            self._carry_out(child, child.handle(SpawnFailed(str(error)), self._now, _chance()))
-            return
-        child.pidfd = os.pidfd_open(pid)
-        self._poll.register(child.pidfd, select.POLLIN)
-        self._by_descriptor[child.pidfd] = child
-        self._carry_out(child, child.handle(Spawned(pid), self._now))
-
-    def _fork_blocked(self, place: int) -> int:
-        """Fork; signals wait until the child has handlers of its own."""
-        recruit = self._next_recruit()
-        lifetime = self.settings.lifetime(_chance() if self.settings.max_requests else 0.0)
-        _signal.pthread_sigmask(_signal.SIG_BLOCK, self._blocked)
-        try:
-            pid = os.fork()
-            if pid == 0:
-                recruit.serve(place, lifetime)
-        finally:
-            _signal.pthread_sigmask(_signal.SIG_UNBLOCK, self._blocked)
-        return pid
-
-    def _next_recruit(self) -> Recruit:
-        recruit = self._recruit
-        if recruit is None or recruit.handler is not self._handler or recruit.settings is not self.settings:
-            recruit = self._recruit = Recruit(self, self._load, self._board, self._wake, self._caught, self._blocked)
-        return recruit
-
-    def _ended(self, child: Child) -> None:
-        descriptor = child.pidfd
-        stuck = child.began_ns
-        outcome = child.ended(self._now, _chance())
-        if outcome is None:
-            return
-        self._poll.unregister(descriptor)
-        del self._by_descriptor[descriptor]
-        pid, status, effects = outcome
-        if status:
-            how = f"was killed by {format_signal(-status)}" if status < 0 else f"ended with {status}"
-            messages.warning("worker %d %s%s", pid, how, " in the middle of a request" if stuck else "")
-        if self.settings.on_child_reap is not None:
-            try:
-                self.settings.on_child_reap(self, pid, status)
-            except Exception:
-                messages.exception("on_child_reap")
-        self._carry_out(child, effects)
-
-    def _kill_stuck(self) -> None:
-        """Kill workers whose request takes too long; the others go on."""
-        if not self.settings.request_timeout:
-            return
-        limit = int((self._now - self._patience) * 1e9)
-        for child in self._children.values():
-            began = child.began_ns
-            if began and began <= limit:
-                messages.warning(
-                    "worker %d is killed: its request takes longer than %g s",
-                    child.life.pid, self.settings.request_timeout,
-                )  # fmt: skip
-                child.kill()
-
-    def _tell_again(self) -> None:
-        for child in self._children.values():
-            if child.may_have_missed:
-                child.tell(child.told)
 
     # Signals.
 
@@ -439,22 +287,20 @@ class Manager:
     def signal_workers(self, name: str) -> None:
         """Send the workers what ``trap_signals`` says for this signal."""
         passed_on = self.settings.signals.get(name)
-        for child in self._children.values():
-            if passed_on is not None and child.pidfd >= 0:
-                signal.pidfd_send_signal(child.pidfd, parse_signal(passed_on))
+        if passed_on is not None:
+            self._crew.signal_all(int(parse_signal(passed_on)))
 
     def _end(self, name: str) -> None:
         if self._stopping:
             return
-        messages.info("%s: ending %d workers", name, len(self._children))
-        self._stopping = True
+        messages.info("%s: ending %d workers", name, len(self._crew.children))
+        self._stopping = self._crew.stopping = True
         self._decide_at = None
         notify("STOPPING=1")
         if self._trial is not None:
             self._trial.kill()
-        for child in list(self._children.values()):
-            if not child.retired:
-                self._carry_out(child, child.retire(self._now))
+        for child in self._crew.serving:
+            self._crew.retire(child, self._now)
 
     def reload(self) -> None:
         """Call ``on_reload`` and replace all workers; when it raises, nothing is changed."""
@@ -469,7 +315,7 @@ class Manager:
             except Exception:
                 messages.exception("the reload failed, the workers go on as they are")
                 return
-        self._target = sum(not child.retired for child in self._children.values())
+        self._target = len(self._crew.serving)
         self.generation += 1
         messages.info("reload: generation %d of the workers", self.generation)
         gc.freeze()
@@ -500,36 +346,22 @@ class Manager:
         self._poll.unregister(trial.descriptor)
         status = trial.end()
         if status == 0 and not self._stopping:
-            _signal.pthread_sigmask(_signal.SIG_BLOCK, self._blocked)
+            _signal.pthread_sigmask(_signal.SIG_BLOCK, self._crew.blocked)
             workers = [
                 (child.life.pid, child.place)
-                for child in self._children.values()
+                for child in self._crew.children.values()
                 if child.life.pid and child.place >= 0
             ]
             try:
                 replace_process(self.listeners, self._board, workers, self._pid_file, self._directory)
             except OSError as error:
                 messages.error("can't execute the new version: %s", error)
-            _signal.pthread_sigmask(_signal.SIG_UNBLOCK, self._blocked)
+            _signal.pthread_sigmask(_signal.SIG_UNBLOCK, self._crew.blocked)
         elif not self._stopping:
             messages.error("the new version does not come up (exit status %s); the old one goes on", status)
 
     def _adopt(self, handover: Handover) -> None:
         """Take over the workers of the manager that was this process before."""
         for pid, place in handover.workers:
-            self._serial += 1
-            child = Child(self._serial, ADOPTED, self.settings, self._board)
-            try:
-                child.adopt(pid, place, self._now)
-            except ProcessLookupError:
-                self._board.free(place)
-                continue
-            self._children[child.key] = child
-            self._poll.register(child.pidfd, select.POLLIN)
-            self._by_descriptor[child.pidfd] = child
-        self._target = len(self._children)
-
-
-def _chance() -> float:
-    """Draw a number in [0, 1); the module random would bring OpenSSL's hashes along."""
-    return int.from_bytes(os.urandom(4), "little") / (1 << 32)
+            self._crew.adopt(pid, place, self._now)
+        self._target = len(self._crew.children)

@@ -46,6 +46,8 @@ class Settings:
     """By which fraction ``max_requests`` varies from worker to worker, downwards, so that not all leave at once."""
     request_timeout: float = 60.0
     receive_timeout: float = 30.0
+    max_memory: int = 0
+    """Bytes in RAM beyond which a worker is replaced after its request; twice as much is refused."""
     stop_timeout: float = 30.0
     spawn_interval: float = 0.0
     startsecs: float = 0.25
@@ -68,8 +70,8 @@ class Settings:
 
     def __post_init__(self) -> None:
         for name in (
-            "max_requests", "request_timeout", "receive_timeout", "stop_timeout", "spawn_interval", "startsecs",
-            "backoff_cap", "upgrade_timeout",
+            "max_requests", "max_memory", "request_timeout", "receive_timeout", "stop_timeout", "spawn_interval",
+            "startsecs", "backoff_cap", "upgrade_timeout",
         ):  # fmt: skip
             if getattr(self, name) < 0:
                 raise UsageError(f"{name}={getattr(self, name)!r}: can't be negative; 0 means no limit")

@@ -20,6 +20,7 @@ from genii.serve.scoreboard import Scoreboard
 from genii.serve.upgrade import Handover, is_trial
 from genii.system.pidfile import PidFile
 from genii.system.process import open_process, send_signal
+from genii.units import parse_size
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from genii.serve.model import EventLoop, Handler, Hook, ReapHook
     from genii.system.daemonize import Daemon
 
-__all__ = ["prefork", "stop_server"]
+__all__ = ["prefork", "stop_process", "stop_server"]
 
 _ROOM = 64
 """Places on the scoreboard beyond four for each worker: some leave while others come."""
@@ -42,6 +43,7 @@ def prefork(
     jitter: float = 0.1,
     request_timeout: float = 60.0,
     receive_timeout: float = 30.0,
+    max_memory: str | int = 0,
     stop_timeout: float = 30.0,
     idle_grace: float = 10.0,
     spawn_interval: float = 0.0,
@@ -80,11 +82,11 @@ def prefork(
     """
     settings = Settings(
         bounds=worker_bounds(workers, grace=idle_grace), max_requests=max_requests, jitter=jitter,
-        request_timeout=request_timeout, receive_timeout=receive_timeout, stop_timeout=stop_timeout,
-        spawn_interval=spawn_interval, backoff_cap=backoff_cap, rolling=rolling, preload=preload,
-        concurrency=concurrency, event_loop=event_loop, signals={**DEFAULT_SIGNALS, **(trap_signals or {})},
-        on_start=on_start, before_fork=before_fork, after_fork=after_fork, on_child_reap=on_child_reap,
-        before_exit=before_exit, on_reload=on_reload,
+        request_timeout=request_timeout, receive_timeout=receive_timeout, max_memory=_size(max_memory),
+        stop_timeout=stop_timeout, spawn_interval=spawn_interval, backoff_cap=backoff_cap, rolling=rolling,
+        preload=preload, concurrency=concurrency, event_loop=event_loop,
+        signals={**DEFAULT_SIGNALS, **(trap_signals or {})}, on_start=on_start, before_fork=before_fork,
+        after_fork=after_fork, on_child_reap=on_child_reap, before_exit=before_exit, on_reload=on_reload,
     )  # fmt: skip
     load = partial(_load, handler)
     found = load()  # a handler that can't be loaded is told before anything else happens
@@ -136,24 +138,29 @@ def stop_server(pid_file: str | os.PathLike[str], timeout: float = 60.0) -> int:
 
     Raises ``NotRunning``, and ``TimedOut`` when it has not ended after ``timeout`` seconds (it goes on ending).
     """
-    import select
-
     reading = PidFile(pid_file).read()
     if not reading.pid:
         raise NotRunning(f"nothing runs that pid file {os.fspath(pid_file)} names")
+    stop_process(reading.pid, timeout)
+    return reading.pid
+
+
+def stop_process(pid: int, timeout: float) -> None:
+    """End the server with this manager as ``stop_server`` does; raises the same."""
+    import select
+
     try:
-        descriptor = open_process(reading.pid)
+        descriptor = open_process(pid)
     except ProcessLookupError:
-        raise NotRunning(f"process {reading.pid} has just ended") from None
+        raise NotRunning(f"process {pid} has just ended") from None
     try:
         send_signal(descriptor, signal.SIGTERM)
         poll = select.poll()
         poll.register(descriptor, select.POLLIN)
         if not poll.poll(timeout * 1000):
-            raise TimedOut(f"process {reading.pid} has not ended within {timeout:g} s")
+            raise TimedOut(f"process {pid} has not ended within {timeout:g} s")
     finally:
         os.close(descriptor)
-    return reading.pid
 
 
 def _load(handler: Handler | str) -> Handler:
@@ -175,6 +182,13 @@ def _load(handler: Handler | str) -> Handler:
     if not callable(found):
         raise UsageError(f"handler={handler!r}: module {module!r} has no function {name!r}")
     return found
+
+
+def _size(max_memory: str | int) -> int:
+    try:
+        return parse_size(max_memory)
+    except ValueError as error:
+        raise UsageError(f"max_memory: {error}") from None
 
 
 def _refuse_second(file: PidFile | None) -> None:

@@ -23,6 +23,8 @@ __all__ = ["Recruit", "is_async"]
 
 _PR_SET_PDEATHSIG = 1
 _SIGTERM = int(_signal.SIGTERM)
+_HARD = 2
+"""How many times its memory limit a worker can have before it is refused."""
 _FAILED = 70
 """Exit code (EX_SOFTWARE of sysexits.h) of a worker that could not be set up, or whose handler broke out."""
 
@@ -60,6 +62,7 @@ class Recruit:
         # What the terminal sends to all of us is the manager's to handle.
         terminal = (_signal.SIGINT, _signal.SIGQUIT, _signal.SIGHUP)
         self._resets = [(number, _signal.SIG_IGN if number in terminal else _signal.SIG_DFL) for number in caught]
+        self._outgrown = _growth(self.settings.max_memory)
         self._worker = None if self.handler is None else self._make_worker(self.handler)
 
     def serve(self, place: int, lifetime: int) -> NoReturn:
@@ -84,6 +87,8 @@ class Recruit:
         for number, action in self._resets:
             _signal.signal(number, action)
         self._place.occupy(place)
+        if self.settings.max_memory:
+            _bound_memory(self.settings.max_memory * _HARD)
         if self.settings.after_fork is not None:
             self.settings.after_fork(self._manager)
         worker = self._worker or self._make_worker(self._load())
@@ -100,12 +105,15 @@ class Recruit:
     def _make_worker(self, handler: Handler) -> Worker | AsyncWorker:
         settings, listeners = self.settings, self._manager.listeners
         if not is_async(handler):
-            return Worker(handler, listeners, self._place, receive_timeout=settings.receive_timeout)
+            return Worker(
+                handler, listeners, self._place, receive_timeout=settings.receive_timeout, outgrown=self._outgrown
+            )
         from genii.serve.asynchronous import AsyncWorker  # and with it asyncio, three times our own size
 
         return AsyncWorker(
             handler, listeners, self._place, concurrency=settings.concurrency,
             request_timeout=settings.request_timeout, event_loop=settings.event_loop,
+            outgrown=self._outgrown,
         )  # fmt: skip
 
     def _tie(self) -> None:
@@ -113,6 +121,24 @@ class Recruit:
         self._prctl(_PR_SET_PDEATHSIG, _SIGTERM)
         if os.getppid() != self._manager.pid:
             os._exit(_FAILED)
+
+
+def _growth(limit: int) -> Callable[[], bool] | None:
+    """Return what says whether this process has had more than ``limit`` bytes in RAM; None without a limit."""
+    if not limit:
+        return None
+    from resource import RUSAGE_SELF, getrusage
+
+    kibibytes = limit // 1024
+    return lambda: getrusage(RUSAGE_SELF).ru_maxrss > kibibytes
+
+
+def _bound_memory(limit: int) -> None:
+    """Let this process have no more than ``limit`` bytes of data; Python raises MemoryError then. See setrlimit(2)."""
+    from resource import RLIM_INFINITY, RLIMIT_DATA, getrlimit, setrlimit
+
+    hard = getrlimit(RLIMIT_DATA)[1]
+    setrlimit(RLIMIT_DATA, (limit if hard == RLIM_INFINITY else min(limit, hard), hard))
 
 
 def _leaving_signals(signals: Mapping[str, str | None]) -> list[int]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import mmap
 import os
+import stat
 import struct
 from typing import NamedTuple
 
@@ -99,6 +100,23 @@ class Scoreboard:
         except ValueError:
             os.close(descriptor)
             raise NotRunning(f"{path} is not the scoreboard of a prefork server") from None
+
+    @classmethod
+    def of_process(cls, pid: int) -> Scoreboard:
+        """Open the scoreboard of the manager with this pid, only to look: it is one of its open files.
+
+        Raises ``NotRunning`` when there is no such process or it is no manager, and ``PermissionError``.
+        """
+        folder = f"/proc/{pid}/fd"
+        try:
+            numbers = os.listdir(folder)
+        except FileNotFoundError:
+            raise NotRunning(f"there is no process {pid}") from None
+        for path in (f"{folder}/{number}" for number in numbers):
+            with contextlib.suppress(FileNotFoundError):
+                if _is_scoreboard(path):
+                    return cls.attach(os.open(path, os.O_RDWR | os.O_CLOEXEC))
+        raise NotRunning(f"process {pid} is not the manager of a prefork server")
 
     @classmethod
     def attach(cls, descriptor: int) -> Scoreboard:
@@ -199,6 +217,14 @@ class Scoreboard:
         self._words.release()
         self.memory.close()
         os.close(self.descriptor)
+
+
+def _is_scoreboard(path: str) -> bool:
+    if not stat.S_ISREG(os.stat(path).st_mode):
+        return False
+    with open(path, "rb", buffering=0) as file:
+        file.seek(_HEADER_AT)
+        return file.read(len(_MAGIC)) == _MAGIC
 
 
 def _size(capacity: int) -> int:

@@ -115,12 +115,19 @@ class Worker:
     """Serve connections one after the other until told to leave."""
 
     def __init__(
-        self, handler: Handler, listeners: Sequence[socket.socket], place: Place, *, receive_timeout: float
+        self,
+        handler: Handler,
+        listeners: Sequence[socket.socket],
+        place: Place,
+        *,
+        receive_timeout: float,
+        outgrown: Callable[[], bool] | None = None,
     ) -> None:
         self._handler = handler
         self._listeners = listeners
         self._place = place
         self._receive_timeout = receive_timeout
+        self._outgrown = outgrown
         self._connected = self._connection_handler()
         self._manager = self._pid = 0
         self._stopping = False
@@ -148,7 +155,7 @@ class Worker:
 
     def serve(self, left: int, accept: Accept) -> None:
         """Serve what ``accept`` brings."""
-        handle = self._connected
+        handle, outgrown = self._connected, self._outgrown
         place, clock = self._place, time.monotonic_ns
         begin, end = place.begin, place.end
         place.ready()
@@ -166,6 +173,8 @@ class Worker:
                 self._failed(error, peer)
             end(clock())
             left -= 1
+            if outgrown is not None and outgrown():
+                break
 
     def _connection_handler(self) -> Handler:
         """Return what makes a socket of an accepted descriptor, and gives it to the handler."""

@@ -119,7 +119,7 @@ class Actions:
         idle = {
             process.name
             for process in processes
-            if process.state in _AT_REST and not supervisor.ordering.waits_for(process)
+            if process.state in _AT_REST and not process.life.pauses and not supervisor.ordering.waits_for(process)
         }
         for process in processes:
             self.want(process, wanted=False)

@@ -21,12 +21,11 @@ from genii.system.worksheet import read_worksheet
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
     from genii.supervise.machine import Life
     from genii.supervise.model import Program
     from genii.supervise.process import Process
-    from genii.supervise.record import Memory
     from genii.supervise.scaling import Step
     from genii.supervise.supervisor import Supervisor
 
@@ -40,13 +39,19 @@ _MOST = 10_000
 class Pool:
     """What is remembered of one program from one decision to the next."""
 
-    __slots__ = ("pace", "planned", "waiting")
+    __slots__ = ("idle", "pace", "planned", "spare", "total_is_least", "waiting")
 
     def __init__(self) -> None:
         self.pace = Pace()
         self.waiting = 0
         """Pieces of work that nobody has taken, as far as is known."""
         self.planned: asyncio.Handle | None = None
+        # What the last decision found, so that most messages need none:
+        self.idle = 0
+        """Members that could take work, brought up to date with each message."""
+        self.spare = 1
+        self.total_is_least = False
+        """Whether nobody can be let go."""
 
 
 class Elastic:
@@ -88,23 +93,30 @@ class Elastic:
 
     # What an earlier supervisor left.
 
-    def recall(self, program: Program, memory: Memory) -> None:
-        """Make the slots of processes that an earlier supervisor had started beyond the minimum."""
-        slots = self._supervisor.slots
-        if not self.manages(program.name):
-            return
-        if all(slots.get(name) is not None or not found.pid for name, found in memory.processes.items()):
-            return
+    def define(self, living: Collection[str]) -> None:
+        """Make the slots of all programs: as many as each is to have, and those of ``living`` processes beyond."""
+        supervisor, slots = self._supervisor, self._supervisor.slots
+        programs = supervisor.settings.programs.values()
+        beyond = set(living)
+        for program in programs:
+            beyond.difference_update(program.process_names(supervisor.count(program.name)))
+        for program in programs:
+            slots.define(program, 0)
+            if beyond and self.manages(program.name):
+                self._define_living(program, living)
+            slots.define(program, max(supervisor.count(program.name), len(slots.of(program.name))))
+
+    def _define_living(self, program: Program, living: Collection[str]) -> None:
+        """Make the slots of a program's processes whose numbers are those of ``living``."""
         for number, name in enumerate(program.process_names(_MOST)):
-            found = memory.processes.get(name)
-            if found is not None and found.pid and slots.get(name) is None:
-                slots.add(program, number)
+            if name in living:
+                self._supervisor.slots.add(program, number)
 
     def begin(self) -> None:
         """Ask those that were taken over what they are doing, and decide for the first time."""
         now = self._supervisor.loop.time()
         for process in self._supervisor.slots:
-            if process.life.adopted and process.life.pid and self.manages(process.template.name):
+            if process.work.busy is None and process.life.adopted and self.manages(process.template.name):
                 work = read_worksheet(process.life.pid)
                 if work is not None:
                     process.work = Told(
@@ -112,6 +124,17 @@ class Elastic:
                     )
         for name in list(self._supervisor.slots.programs):
             self.decide_soon(name)
+
+    def restore(self, paused: Iterable[str], leaving: Iterable[str]) -> None:
+        """Go on from what another version knew; ``begin`` comes after it."""
+        slots = self._supervisor.slots
+        self.paused = {name for name in paused if self.manages(name)}
+        self._leaving = {slot for name in leaving if (slot := slots.get(name)) is not None}
+        for process in slots:
+            if process.state is State.RUNNING and not process.life.wanted:
+                self._be_patient(process)
+            elif process in self._leaving and process.state in _AT_REST:
+                self._supervisor.loop.call_soon(self._gone, process)
 
     # What happens.
 
@@ -130,8 +153,23 @@ class Elastic:
                 int(left) if left.isascii() and left.isdigit() and len(left) < 16 else None,
                 told.paused,
             )
+        matters = self._matters(process, told)
         process.work = told
-        self.decide_soon(process.template.name)
+        if matters:
+            self.decide_soon(process.template.name)
+
+    def _matters(self, process: Process, told: Told) -> bool:
+        """Say whether what a process says may change the number of processes; with many of them it seldom does."""
+        pool, name = self.pool(process.template.name), process.template.name
+        if told.left == 0 or told.busy is None or process in self._leaving or process.state is not State.RUNNING:
+            return True
+        before = pool.idle
+        if bool(told.busy) == bool(process.work.busy):
+            return False
+        pool.idle += -1 if told.busy else 1
+        if told.busy:
+            return pool.idle < pool.spare
+        return before < 1 or not (pool.total_is_least or self._supervisor.services.deadlines.pending(("scale", name)))
 
     def changed(self, process: Process, before: Life) -> None:
         """Take note of a change of a process's state."""
@@ -190,6 +228,8 @@ class Elastic:
         if len(members) >= bounds.minimum and any(process.state is State.FATAL for process in resting):
             step = step._replace(start=0)  # what fails is not tried more often because there is much to do
         pool.pace = step.pace
+        pool.idle = sum(not member.busy for member in members) - len(step.retire)
+        pool.spare, pool.total_is_least = bounds.spare, len(members) <= bounds.minimum
         self._carry_out(name, step)
         saturated = all(member.busy for member in members)
         self.demand.watch(program, saturated=saturated, room=len(members) < bounds.maximum)

@@ -61,6 +61,8 @@ class Slot(_Record, kw_only=True, omit_defaults=True):
     """One process slot; times with ``_at`` are seconds since the epoch, the others monotonic."""
 
     name: str
+    program: str
+    number: int
     state: str
     pid: int = 0
     start_time: int = 0
@@ -84,8 +86,11 @@ class Slot(_Record, kw_only=True, omit_defaults=True):
     changed_at: float = 0.0
     started_at: float = 0.0
     healthy: bool | None = None
-    work: tuple[bool | None, float, str, int | None, bool] = (None, 0.0, "", None, False)
-    """What it said last of its work, see ``genii.supervise.process.Told``."""
+    busy: bool | None = None
+    busy_since: float = 0.0
+    job: str = ""
+    jobs_left: int | None = None
+    paused: bool = False
     note: str = ""
 
 
@@ -128,6 +133,10 @@ class Handover(_Record, kw_only=True, omit_defaults=True):
     """Processes whose start waits for others."""
     stops: list[str] = []
     wishes: dict[str, bool] = {}
+    paused: list[str] = []
+    """Programs whose workers take no work for now."""
+    leaving: list[str] = []
+    """Processes that are to end, and their slot with them."""
     scales: dict[str, tuple[int, int]] = {}
     runs: dict[str, float] = {}
     """Program -> the time of the calendar up to which its schedule was dealt with."""

@@ -59,6 +59,11 @@ class Impossible(InternalError):
     """Refuse an event that can't happen in this state: the shell and the machine disagree."""
 
 
+_PAUSE = 1.0
+"""Seconds between two starts at least by supervisord's rules, which know no other delay after RUNNING: it looks at what
+ended once a second, and what ends at once must not take a processor."""
+
+
 class Stopping(Protocol):
     """How a process is asked to end; ``genii.supervise.model.Stop`` is that of a declared program."""
 
@@ -133,6 +138,11 @@ class Life(NamedTuple):
     status: int | None = None
     """How the last process ended: exit code, -N for signal N; None: not known."""
     reason: str = ""
+
+    @property
+    def pauses(self) -> bool:
+        """Say whether it has ended and is about to be started again."""
+        return self.state is State.EXITED and self.deadline is not None
 
 
 # Events: what happened, in the past tense; or what somebody wants.
@@ -379,7 +389,12 @@ def _stay_down(moment: _Moment) -> Outcome:
     """Nothing runs: a restart starts it, a stop has nothing to do."""
     event = moment.event
     assert isinstance(event, StopWanted)
-    return _start_afresh(moment) if event.again else (moment.life, ())
+    return _start_afresh(moment) if event.again else (moment.life._replace(wanted=False, deadline=None), ())
+
+
+def _pause_over(moment: _Moment) -> Outcome:
+    """The time has come to start it again, unless somebody has stopped it meanwhile."""
+    return _spawn(moment) if moment.life.pauses else (moment.life, ())
 
 
 def _stop_trying(moment: _Moment) -> Outcome:
@@ -515,6 +530,8 @@ def _exited(moment: _Moment) -> Outcome:
     moment = moment._replace(life=life)
     if event.group_left:
         return _clean_up(moment, again=again, counts=False)
+    if again and rules.early_exit_fails and moment.now < life.started + _PAUSE:
+        return _enter(moment, State.EXITED, deadline=life.started + _PAUSE, reason=_how(life.status)), ()
     return _spawn(moment) if again else _rest(moment)
 
 
@@ -582,7 +599,7 @@ _ROWS: dict[State, tuple[Transition, ...]] = {
     State.STOPPING: (_start_after_stop, _change_mind, _stop_newborn, _never_born,   _impossible,
                      _nothing,          _nothing,     _exited_late,  _emptied,      _kill,         _nothing),
     State.EXITED:   (_start_afresh,     _stay_down,   _impossible,   _impossible,   _adopt,
-                     _nothing,          _nothing,     _impossible,   _nothing,      _nothing,      _nothing),
+                     _nothing,          _nothing,     _impossible,   _nothing,      _pause_over,   _nothing),
     State.FATAL:    (_start_afresh,     _stay_down,   _impossible,   _impossible,   _adopt,
                      _nothing,          _nothing,     _impossible,   _nothing,      _nothing,      _nothing),
     State.UNKNOWN:  (_start_afresh,     _stay_down,   _impossible,   _impossible,   _adopt,

@@ -30,7 +30,7 @@ __all__ = ["Nurseries"]
 _log = logging.getLogger(__name__)
 _PATIENCE = 2.0
 """Seconds that a fork may take."""
-_PAUSE = 5.0
+_PAUSE = 1.0
 """Seconds between two attempts to have a nursery."""
 
 

@@ -107,4 +107,4 @@ def _to_be_told(process: Process) -> bool:
     """Say whether a process does not know yet that it is to stop."""
     if process.state is State.STOPPING:
         return process.life.again
-    return process.state.alive or process.state is State.BACKOFF
+    return process.state.alive or process.state is State.BACKOFF or process.life.pauses

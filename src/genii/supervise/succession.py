@@ -6,7 +6,6 @@ and what is known of each process, also of those that are just being started or 
 
 from __future__ import annotations
 
-import logging
 import os
 from typing import TYPE_CHECKING
 
@@ -22,7 +21,6 @@ if TYPE_CHECKING:
 
 __all__ = ["begin", "collect", "restore"]
 
-_log = logging.getLogger(__name__)
 _LIFE = tuple(name for name in Life._fields if name != "state")
 
 
@@ -45,6 +43,8 @@ def collect(supervisor: Supervisor, handover: Handover) -> None:
     handover.starts, handover.stops = supervisor.ordering.wishes()
     handover.wishes = dict(supervisor.wishes)
     handover.scales = dict(supervisor.scales)
+    handover.paused = sorted(supervisor.elastic.paused)
+    handover.leaving = [process.name for process in supervisor.slots if supervisor.elastic.leaving(process)]
     handover.runs, handover.due = supervisor.triggers.runs(), supervisor.triggers.due()
     handover.repeats = supervisor.triggers.repeats()
     handover.helpers = sorted(services.spawner.helpers)
@@ -57,6 +57,8 @@ def _slot(process: Process) -> Slot:
     pid = process.life.pid
     slot = Slot(
         name=process.name,
+        program=process.template.name,
+        number=process.number,
         state=process.state.name,
         group=process.group,
         digest=process.digest,
@@ -64,7 +66,11 @@ def _slot(process: Process) -> Slot:
         changed_at=process.changed_at,
         started_at=process.started_at,
         healthy=process.healthy,
-        work=process.work,
+        busy=process.work.busy,
+        busy_since=process.work.since,
+        job=process.work.job,
+        jobs_left=process.work.left,
+        paused=process.work.paused,
         note=process.note,
     )
     for name in _LIFE:
@@ -90,18 +96,14 @@ def restore(supervisor: Supervisor, handover: Handover) -> None:
     supervisor.scales = dict(handover.scales)
     supervisor.wishes = dict(handover.wishes)
     for program in supervisor.settings.programs.values():
-        supervisor.slots.define(program, supervisor.count(program.name))
+        supervisor.slots.define(program, 0)
     supervisor.started_at = handover.started_at
     supervisor.serial = handover.serial
     supervisor.upgrades = handover.upgrades
     services.spawns, services.exits = handover.spawns, handover.exits
     for slot in handover.slots:
-        process = supervisor.slots.get(slot.name)
-        if process is None:
-            _log.error("%s: this version has no place for it; its process %d is left alone", slot.name, slot.pid)
-        else:
-            life = Life(state=State[slot.state], **{name: getattr(slot, name) for name in _LIFE})
-            process.restore(slot, life)
+        life = Life(state=State[slot.state], **{name: getattr(slot, name) for name in _LIFE})
+        supervisor.slots.add(supervisor.slots.programs[slot.program], slot.number).restore(slot, life)
 
 
 def begin(supervisor: Supervisor, handover: Handover) -> None:
@@ -113,10 +115,12 @@ def begin(supervisor: Supervisor, handover: Handover) -> None:
         process.resume()
         if process.state.alive and _is_watched(process):
             supervisor.health.changed(process)
+    supervisor.elastic.restore(handover.paused, handover.leaving)
     slots = supervisor.slots
     supervisor.ordering.start(slot for name in handover.starts if (slot := slots.get(name)))
     supervisor.ordering.stop(slot for name in handover.stops if (slot := slots.get(name)))
     supervisor.triggers.arm(handover.runs, handover.due, handover.repeats)
+    supervisor.elastic.begin()
 
 
 def _is_watched(process: Process) -> bool:

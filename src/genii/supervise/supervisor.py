@@ -52,6 +52,7 @@ if TYPE_CHECKING:
 __all__ = ["Supervisor"]
 
 _log = logging.getLogger(__name__)
+_MOST_SENDERS = 4096
 
 
 class Supervisor:
@@ -90,6 +91,8 @@ class Supervisor:
         self.upgrade_failure = ""
         self.upgrader: Callable[[Origin | None], Awaitable[str]] = _not_here
         """Prepares an upgrade; set by whoever runs this process."""
+        self._by_pid: dict[int, Process] = {}
+        """Who spoke before; it may have ended meanwhile."""
         self._receivers: list[Callable[[Event], None]] = []
         self._state_dir = settings.state_dir
         poller = Poller(loop)
@@ -110,6 +113,7 @@ class Supervisor:
             null=os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC),
             chance=_random.Random().random,
             changed=self._changed,
+            overdue=self._overdue,
             sockets=self.sockets.of,
             adopt_sockets=self.sockets.adopt,
             listen=self._read_notifications,
@@ -137,10 +141,7 @@ class Supervisor:
         memory = self.services.recorder.load()
         self.scales = {name: bounds for name, bounds in memory.scales.items() if name in self.settings.programs}
         self.wishes = dict(memory.wanted)
-        for program in self.settings.programs.values():
-            self.slots.define(program, 0)
-            self.elastic.recall(program, memory)
-            self.slots.define(program, max(self.count(program.name), len(self.slots.of(program.name))))
+        self.elastic.define({name for name, found in memory.processes.items() if found.pid or found.intended})
         self.elastic.paused = {name for name, paused in memory.paused.items() if paused and self.elastic.manages(name)}
         self.first = self._first(names)
         adoption.take_over(self, memory)
@@ -219,11 +220,17 @@ class Supervisor:
         if self.stopping and not life.state.alive:
             self.loop.call_soon(self._end_if_done)
 
+    def _overdue(self, process: Process) -> None:
+        """Tell that a process is killed because it did not end in time."""
+        level = logging.INFO if self.settings.supervisord else logging.WARNING  # there it has words of its own
+        _log.log(level, "%s: did not end within %g s, killing it", process.name, process.program.stop.timeout)
+        self.emit("process.overdue", process.name, program=process.template.name, pid=process.life.pid)
+
     def _remember_end(self, process: Process) -> None:
         """Have a later supervisor not start again what ended for good, nor hold against it what runs again."""
         if self.elastic.leaving(process):
             return
-        ended = process.state in (State.EXITED, State.FATAL)
+        ended = process.state in (State.EXITED, State.FATAL) and not process.life.pauses
         if ended and self.wishes.get(process.name, True) and not self.triggers.starts(process.template):
             self.actions.want(process, wanted=False)
         elif process.state is State.STARTING and not self.wishes.get(process.name, True):
@@ -247,8 +254,14 @@ class Supervisor:
 
     def _sender(self, pid: int) -> Process | None:
         """Return the slot whose process (or one of its group) has this pid."""
+        known = self._by_pid.get(pid)
+        if known is not None and known.life.pid == pid:
+            return known
         for process in self.slots:
             if process.life.pid == pid:
+                if len(self._by_pid) > _MOST_SENDERS:
+                    self._by_pid.clear()  # most of them are gone
+                self._by_pid[pid] = process
                 return process
         try:
             group = os.getpgid(pid)

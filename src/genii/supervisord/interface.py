@@ -214,7 +214,7 @@ class Interface:
         process = self._named(name)
         if process is None:
             return await self.stopProcessGroup(name.partition(":")[0], wait)
-        if process.state not in STARTED:
+        if process.state not in STARTED and not process.life.pauses:
             raise Fault("NOT_RUNNING", name)
         self._halt([process])
         await self._stopped(process, wait)
@@ -229,7 +229,7 @@ class Interface:
         return await self._stop_all(self._all(), wait)
 
     async def _stop_all(self, processes: list[Process], wait: bool) -> list[Struct]:
-        started = [process for process in processes if process.state in STARTED]
+        started = [process for process in processes if process.state in STARTED or process.life.pauses]
         self._halt(started)
         return await self._results((process, self._stopped(process, wait)) for process in started)
 
@@ -332,7 +332,7 @@ class Interface:
     def _info(self, process: Process, now: float) -> Struct:
         service, name = self._service, process.name
         logs = (service.log_file(name, "stdout"), service.log_file(name, "stderr"))
-        return process_info(process, service.members[name], service.past(name), logs, now)
+        return process_info(process, service.members[name], service.past(name), logs, now, self._supervisor.loop.time())
 
     # ------------------------------------------------------------------ logs
 

@@ -13,6 +13,7 @@ from genii.supervisord.interface import Interface
 from genii.supervisord.mainlog import dress_log
 from genii.supervisord.server import Front
 from genii.supervisord.service import Mood, Service
+from genii.system.trusted import open_trusted
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -52,11 +53,13 @@ class Runtime:
         for plugin in self.service.declaration.plugins:
             if plugin.factory == _MAIN_INTERFACE:
                 found[plugin.name] = Interface(self.service)
+                _log.info("RPC interface '%s' initialized", plugin.name)
                 continue
             from genii.supervisord.plugins import load_callable
 
             try:
                 found[plugin.name] = load_callable(plugin.factory)(self.service, **plugin.options)
+                _log.info("RPC interface '%s' initialized", plugin.name)
             except Exception as error:
                 _log.critical(
                     "[rpcinterface:%s] can't be served: %s (plugins that use supervisord's internals need supervisord)",
@@ -111,7 +114,7 @@ class Runtime:
 
     def _write_pidfile(self) -> None:
         try:
-            with open(self._pidfile, "w", encoding="ascii") as file:
+            with open(self._pidfile, "w", encoding="ascii", opener=open_trusted) as file:
                 file.write(f"{os.getpid()}\n")
         except OSError as error:
             _log.critical("could not write pidfile %s: %s", self._pidfile, error.strerror)
@@ -162,3 +165,4 @@ class Runtime:
         """Open all logs anew because of SIGUSR2."""
         _log.info("received SIGUSR2 indicating log reopen request")
         self.service.reopen()
+        self.service.make_logs()

@@ -237,7 +237,11 @@ class Service:
     def _receive(self, event: Event) -> None:
         if event.kind == "supervisor.updated":
             self._updated()
-        if event.kind != "process.state" or event.name not in self.members:
+        if event.name not in self.members:
+            return
+        if event.kind == "process.overdue":
+            _log.warning("killing '%s' (%s) with SIGKILL", self.members[event.name].name, event.data["pid"])
+        if event.kind != "process.state":
             return
         process = self.supervisor.slots.get(event.name)
         if process is None:

@@ -105,9 +105,10 @@ class OutputStream:
 
 
 class Syslog:
-    """The system's log, at ``/dev/log``; without one, what is sent is lost."""
+    """The system's log; without one, what is sent is lost."""
 
-    def __init__(self) -> None:
+    def __init__(self, path: str = "/dev/log") -> None:
+        self._path = path
         self._socket: socket.socket | None = None
 
     def send(self, text: str) -> None:
@@ -116,7 +117,7 @@ class Syslog:
         with suppress(OSError):
             if self._socket is None:
                 self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
-                self._socket.connect("/dev/log")
+                self._socket.connect(self._path)
             self._socket.send(message.encode("utf-8", "replace")[:_LONGEST])
             return
         self.close()

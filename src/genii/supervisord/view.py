@@ -17,16 +17,26 @@ __all__ = ["config_info", "process_info"]
 
 _LATEST = (1 << 31) - 1
 """The latest time that an int of XML-RPC can hold (2038)."""
+_STEP = 2.0
+"""Seconds by which the time of day and that of the loop differ at the most when nobody sets the clock."""
 
 
-def process_info(process: Process, member: Member, past: Past, logs: tuple[str, str], now: float) -> dict[str, Any]:
-    """Return what ``getProcessInfo`` tells; ``logs`` are the paths of stdout's and stderr's."""
+def process_info(
+    process: Process, member: Member, past: Past, logs: tuple[str, str], now: float, passed: float
+) -> dict[str, Any]:
+    """Return what ``getProcessInfo`` tells.
+
+    ``logs`` are the paths of stdout's and stderr's, ``now`` is the time of day and ``passed`` that of the loop.
+    """
     state, life = process.state, process.life
+    started = process.started_at
+    if life.pid and abs(now - passed + life.started - started) > _STEP:
+        started = now - passed + life.started  # the clock was set since
     why = past.spawn_error or f'unknown error (try "tail {member.name}")'
     return {
         "name": member.name,
         "group": member.group,
-        "start": _time(process.started_at),
+        "start": _time(started),
         "stop": _time(past.stopped),
         "now": _time(now),
         "state": int(state),
@@ -37,7 +47,7 @@ def process_info(process: Process, member: Member, past: Past, logs: tuple[str, 
         "stdout_logfile": logs[0],
         "stderr_logfile": logs[1],
         "pid": life.pid,
-        "description": describe(state, life.pid, process.started_at, past.stopped, why, now),
+        "description": describe(state, life.pid, started, past.stopped, why, now),
     }
 
 

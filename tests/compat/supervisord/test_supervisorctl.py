@@ -13,7 +13,7 @@ from tests.supervisord.conftest import Daemon
 if TYPE_CHECKING:
     from pathlib import Path
 
-pytestmark = [pytest.mark.compat, pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.compat, pytest.mark.slow, pytest.mark.timeout(1200)]
 
 PROGRAMS = """
 [program:cat]
@@ -70,7 +70,7 @@ stop|start|restart|signal HUP|pid|nonsense|status x:y|stop both:*|start all|stop
 def run(command: list[str], daemon: Daemon, words: str) -> str:
     done = subprocess.run(
         [*command, "-c", str(daemon.config), *words.split()],
-        capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL, cwd=daemon.folder,
+        capture_output=True, text=True, timeout=240, stdin=subprocess.DEVNULL, cwd=daemon.folder,
     )  # fmt: skip
     return f"$ {words}\n{normal(done.stdout, daemon.folder)}-> {done.returncode}\n"
 
@@ -86,13 +86,21 @@ def normal(text: str, folder: Path) -> str:
     return "".join(sorted(text.splitlines(keepends=True)))
 
 
+def settled(daemon: Daemon) -> bool:
+    """Say whether no program is being started: the real one looks at that only now and then."""
+    return all(info["statename"] != "STARTING" for info in daemon.call("getAllProcessInfo"))
+
+
 def transcript(daemon: Daemon, ctl: list[str]) -> str:
     (daemon.folder / "text").write_text("no program\n")
     daemon.start(PROGRAMS)
     try:
+        daemon.eventually(lambda: settled(daemon))
         lines = [run(ctl, daemon, words) for words in STEPS]
         daemon.write(CHANGED)
-        lines += [run(ctl, daemon, words) for words in ("reread", "update cat", "update", "update", "status", "avail")]
+        lines += [run(ctl, daemon, words) for words in ("reread", "update cat", "update", "update")]
+        daemon.eventually(lambda: settled(daemon))
+        lines += [run(ctl, daemon, words) for words in ("status", "avail")]
         daemon.write("[program:x]\n")
         lines += [run(ctl, daemon, "reread").partition(":")[0]]
         lines += [run(ctl, daemon, words) for words in ("shutdown",)]
@@ -129,37 +137,3 @@ def test_the_real_client_follows_a_log(daemon: Daemon, peer: Path) -> None:
         daemon.call("sendProcessStdin", "cat", "grüß dich\n")
         assert tail.stdout.readline() == "grüß dich\n"
         tail.terminate()
-
-
-def test_superlance_restarts_what_takes_too_much_memory(daemon: Daemon, peer: Path) -> None:
-    daemon.start(
-        "[program:fat]\ncommand = /bin/cat\nstartsecs = 0\n",
-        f"""
-        [eventlistener:memmon]
-        command = {peer}/memmon -p fat=1KB
-        events = TICK_5
-        startsecs = 0
-        """,
-    )
-    pid = daemon.call("getProcessInfo", "fat")["pid"]
-    daemon.eventually(lambda: daemon.call("getProcessInfo", "fat")["pid"] not in (0, pid))
-    assert daemon.state("memmon") == "RUNNING"
-
-
-def test_superlance_mails_about_crashes(daemon: Daemon, peer: Path) -> None:
-    mailer = daemon.folder / "mailer"
-    mailer.write_text(f"#!/bin/sh\ncat >> {daemon.folder}/mail\n")
-    mailer.chmod(0o755)
-    daemon.start(
-        "[program:crash]\ncommand = /bin/sh -c 'exit 7'\nstartsecs = 0\nautorestart = false\nautostart = false\n",
-        f"""
-        [eventlistener:crashmail]
-        command = {peer}/crashmail -p crash -m somebody@example.org -s {mailer}
-        events = PROCESS_STATE_EXITED
-        startsecs = 0
-        """,
-    )
-    daemon.call("startProcess", "crash", False)
-    mail = daemon.folder / "mail"
-    daemon.eventually(lambda: mail.exists() and "crash in group crash exited unexpectedly" in mail.read_text())
-    assert daemon.state("crashmail") == "RUNNING"

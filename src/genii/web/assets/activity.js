@@ -31,7 +31,8 @@ export function activity(main) {
 function about(text) {
   try {
     const {names, ...rest} = JSON.parse(text);
-    return [...(names || []), ...Object.entries(rest).map(([key, value]) => `${key}=${value}`)].join(" ");
+    const told = Object.entries(rest).filter(([key]) => key !== "timeout" && key !== "wait");
+    return [...(names || []), ...told.map(([key, value]) => `${key}=${value}`)].join(" ");
   } catch {
     return text;
   }

@@ -64,15 +64,25 @@ function grey(level) {
   return `rgb(${level},${level},${level})`;
 }
 
-/** Make the nodes of a line; what is searched for is marked. */
+/** Make the nodes of a line; what is searched for is marked, also where its colour changes in the middle. */
 export function render(line, search) {
   const cut = line.length > LONGEST;
-  const nodes = pieces(cut ? line.slice(0, LONGEST) : line).flatMap(([text, style]) => {
-    const inner = search ? marked(text, search) : [text];
+  const found = pieces(cut ? line.slice(0, LONGEST) : line);
+  const hits = search ? places(found.map(([text]) => text).join("").toLowerCase(), search) : [];
+  let at = 0;
+  const nodes = found.flatMap(([text, style]) => {
+    const inner = marked(text, at, hits);
+    at += text.length;
     return Object.keys(style).length ? [span(inner, style)] : inner;
   });
   if (cut) nodes.push(h("span.more", ` … ${(line.length - LONGEST).toLocaleString("en")} more characters (download has them)`));
   return nodes;
+}
+
+function places(text, search) {
+  const found = [];
+  for (let at = text.indexOf(search); at >= 0; at = text.indexOf(search, at + search.length)) found.push([at, at + search.length]);
+  return found;
 }
 
 function span(inner, style) {
@@ -86,13 +96,16 @@ function span(inner, style) {
   return element;
 }
 
-function marked(text, search) {
+/** Cut a text that begins at an offset of the line where hits begin and end. */
+function marked(text, offset, hits) {
   const found = [];
-  const low = text.toLowerCase();
   let from = 0;
-  for (let at = low.indexOf(search); at >= 0; at = low.indexOf(search, from)) {
-    found.push(text.slice(from, at), h("mark", text.slice(at, at + search.length)));
-    from = at + search.length;
+  for (const [begin, end] of hits) {
+    const first = Math.max(0, begin - offset);
+    const last = Math.min(text.length, end - offset);
+    if (first >= last) continue;
+    found.push(text.slice(from, first), h("mark", text.slice(first, last)));
+    from = last;
   }
   found.push(text.slice(from));
   return found;

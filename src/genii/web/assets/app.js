@@ -15,6 +15,8 @@ const PAGES = [
   ["jobs", "Jobs", () => import("./jobs.js").then((module) => module.jobs)],
   ["schedules", "Schedules", () => import("./schedules.js").then((module) => module.schedules)],
   ["watches", "Watches", () => import("./schedules.js").then((module) => module.watches)],
+  ["deployments", "Deployments", () => import("./deployments.js").then((module) => module.deployments)],
+  ["hosts", "Hosts", () => import("./deployments.js").then((module) => module.hosts)],
   ["configuration", "Configuration", () => import("./configuration.js").then((module) => module.configuration)],
   ["activity", "Activity", () => import("./activity.js").then((module) => module.activity)],
 ];
@@ -83,7 +85,7 @@ function begin(session) {
   setToken(session.token);
   const theme = h("select", {"aria-label": "Colours", onchange: () => applyTheme(theme.value)},
     Object.entries(THEMES).map(([value, label]) => h("option", {value, selected: (localStorage.getItem("theme") || "") === value}, label)));
-  main = h("main", {id: "main", tabindex: "-1"});
+  main = h("main", {id: "main", tabindex: "0"}); // it scrolls: the keyboard has to get there
   replace(app, h("header.top", h("a.brand", {href: "#/"}, h("img", {src: new URL("icon.svg", import.meta.url).href, alt: ""}), "genii"),
     h("nav.main", {"aria-label": "Pages"}, PAGES.map(([key, label]) => h("a", {href: `#/${key}`, "data-page": key}, label))),
     h("div.tools", live, session.user ? h("span", `${clean(session.user)}${mayOperate() ? "" : " (reader)"}`) : null, theme,
@@ -176,7 +178,7 @@ listen((what, detail) => {
 const KEYS = [
   ["j k ↑ ↓", "move"], ["Enter", "open"], ["Esc q", "back"], ["/", "filter or search"], ["l", "log"], ["space", "select"], ["g", "fold the group"],
   ["s", "start or stop"], ["r", "restart"], ["R", "reload"], ["x", "signal, more"], ["f w p", "log: to the end, wrap, pause"],
-  ["1 – 8", "pages"], ["?", "this help"],
+  ["1 – 9", "pages"], ["?", "this help"],
 ];
 
 function help() {

@@ -1,0 +1,1 @@
+"""The full-screen view of the terminal: the same as the dashboard, over the same API."""
