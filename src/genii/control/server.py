@@ -163,7 +163,8 @@ def _change_owner(path: str, owner: str) -> None:
     from pwd import getpwnam
 
     user, _, group = owner.partition(":")
-    os.chown(path, getpwnam(user).pw_uid if user else -1, getgrnam(group).gr_gid if group else -1)
+    uid, gid = getpwnam(user).pw_uid if user else -1, getgrnam(group).gr_gid if group else -1
+    os.chown(path, uid, gid, follow_symlinks=False)
 
 
 def _remove(path: str) -> None:
