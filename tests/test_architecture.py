@@ -13,8 +13,8 @@ SOURCE = Path(__file__).parent.parent / "src" / "genii"
 ARCHITECTURE = Path(__file__).parent.parent / "ARCHITECTURE.md"
 
 LAYERS = (
-    {"cli"}, {"web", "top"}, {"deploy"}, {"fleet"}, {"control", "supervisord"}, {"config"}, {"daemon"}, {"serve"}, {"gearman"},
-    {"supervise"}, {"events"}, {"patterns"}, {"system"},
+    {"cli"}, {"web", "top"}, {"deploy"}, {"fleet"}, {"control", "supervisord"}, {"config"}, {"daemon"}, {"serve"},
+    {"gearman"}, {"supervise"}, {"events"}, {"patterns"}, {"system"},
 )  # fmt: skip
 """From the top down: each may use its own floor, those below, and the vocabulary."""
 VOCABULARY = frozenset({"errors", "clock", "backoff", "units", "version"})

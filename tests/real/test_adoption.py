@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
+import shutil
 import signal
 import socket
 import time
@@ -123,7 +125,7 @@ def test_a_torn_line_of_the_record_harms_nobody(site: Site) -> None:
         record.write(encode("gone", "other", 0)[:-5])
     site.up()
     assert {site.pid("job"), site.pid("other")} == pids
-    assert "1 damaged lines left out" in site.own_log()
+    assert "1 lines can't be read" in site.own_log()
 
 
 def test_a_record_of_another_boot_means_nothing(site: Site) -> None:
@@ -358,3 +360,63 @@ def test_a_start_that_fails_leaves_the_orphans_alone(site: Site) -> None:
     site.write(job)
     site.up()
     assert site.pid("job") == pid
+
+
+def test_removing_the_state_directory_lets_no_second_supervisor_start(site: Site) -> None:
+    site.write('[program.job]\ncommand = "sleep 1000"\n[program.other]\ncommand = "sleep 1000"\n')
+    site.up()
+    supervisor, pid = site.supervisor_pid(), site.pid("job")
+    shutil.rmtree(site.state_dir)
+    outcome = site.genii("up", "-d")
+    assert outcome.status == 0  # as always when one runs already
+    assert f"already running as process {supervisor}, whose state directory" in outcome.err
+    assert is_alive(pid)
+    # The next thing that is worth recording makes the record anew, so that nothing is lost with the supervisor.
+    kill(site_processes(site, b"other")[0])
+    end = time.monotonic() + PATIENCE
+    while not (site.state_dir / "record").exists() or len(site_processes(site, b"other")) != 1:
+        assert time.monotonic() < end
+    kill(supervisor)
+    site.up()
+    assert site.pid("job") == pid
+    assert len(site_processes(site, b"other")) == 1
+
+
+def site_processes(site: Site, name: bytes) -> list[int]:
+    """Return the pids of the processes of a program, by their mark."""
+    found = []
+    for pid in site.processes():
+        with contextlib.suppress(OSError), open(f"/proc/{pid}/environ", "rb") as file:
+            if b"GENII_PROCESS=" + name in file.read().split(b"\0"):
+                found.append(pid)
+    return found
+
+
+FAMILY = """
+import os, signal, time
+if not os.fork():
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+while True:
+    time.sleep(1000)
+"""
+
+
+@pytest.mark.parametrize("noticed", [True, False])
+def test_what_is_left_of_a_group_is_ended_before_anything_is_started(site: Site, noticed: bool) -> None:
+    site.write(f'[program.family]\ncommand = "{site.script("family.py", FAMILY)}"\nstop = {{ timeout = "1s" }}\n')
+    site.up()
+    pid = site.pid("family")
+    end = time.monotonic() + PATIENCE
+    while len(site_processes(site, b"family")) < 2:
+        assert time.monotonic() < end
+    if noticed:
+        kill(pid)
+        site.state_of("family", "STOPPING")
+        site.kill_supervisor()
+    else:
+        site.kill_supervisor()
+        kill(pid)
+    child = next(iter(set(site_processes(site, b"family")) - {pid}))
+    site.up()
+    site.when("family", lambda status: status["state"] == "RUNNING" and status["pid"] not in (0, pid))
+    assert not is_alive(child)

@@ -394,3 +394,20 @@ def test_an_upgrade_keeps_the_slots_and_what_is_known_of_them(plant: Plant) -> N
     plant.release(held)
     plant.until(lambda pool: (pool["slots"], pool["busy"]) == (1, 0))
     assert plant.client.call("Held::echo", b"x") == b"x"
+
+
+def test_an_upgrade_disturbs_nobody_at_work(plant: Plant) -> None:
+    plant.up(f"processes = {{ min = 1, max = 3 }}\n{SCALING}")
+    held = plant.hold(2)
+    plant.until(lambda pool: (pool["slots"], pool["busy"]) == (3, 2))
+    before = {slot["name"]: slot["pid"] for slot in plant.slots()}
+    assert plant.site.genii("upgrade").status == 0
+    assert before.items() <= {slot["name"]: slot["pid"] for slot in plant.slots()}.items()
+    plant.until(lambda pool: pool["busy"] == 2)
+    plant.release(held)
+    plant.until(lambda pool: (pool["slots"], pool["busy"]) == (1, 0))
+    assert plant.slots()[0]["pid"] in before.values()
+    assert plant.site.genii("upgrade").status == 0
+    again = plant.hold(1)
+    plant.until(lambda pool: (pool["slots"], pool["busy"]) == (2, 1))
+    plant.release(again)

@@ -1,8 +1,8 @@
 """Elastic workers under a load that rises and falls, while everything is killed at random.
 
-A minute for both servers by default; ``GENII_SOAK=600`` (seconds each) is for the night. What must hold: each foreground job is answered or fails to its
-caller, each background job that was acknowledged is done at least once, the number of workers stays within its bounds,
-grows under load and is the minimum when all is done.
+A minute for both servers by default; ``GENII_SOAK=600`` (seconds each) is for the night. What must hold: each
+foreground job is answered or fails to its caller, each background job that was acknowledged is done at least once, the
+number of workers stays within its bounds, grows under load and is the minimum when all is done.
 """
 
 from __future__ import annotations

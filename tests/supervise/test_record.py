@@ -31,11 +31,24 @@ def test_remembers_wishes_numbers_and_runs() -> None:
     assert (memory.wanted, memory.scales, memory.runs) == ({"web": False}, {"jobs": (2, 5)}, {"report": 60.0})
 
 
-def test_a_record_of_another_boot_or_format_means_nothing() -> None:
+def test_a_record_of_another_boot_means_nothing() -> None:
     body = encode("process", "web", 7, 1, 1, 1.0, 0)
     assert read(HEAD + body, "b2") == Memory()
-    assert read(encode("boot", 999, "b1", "9") + body, "b1") == Memory()
-    assert read(b"", "b1") == Memory()
+    assert read(encode("boot", 999, "b2", "9") + body, "b1") == Memory()
+
+
+def test_a_record_of_another_format_says_only_that_something_may_run() -> None:
+    body = encode("process", "web", 7, 1, 1, 1.0, 0)
+    assert read(encode("boot", 999, "b1", "9") + body, "b1") == Memory(foreign=True, damaged=1)
+    assert read(b"", "b1") == read(b"garbage\n" + body, "b1") == Memory(foreign=True, damaged=1)
+
+
+def test_a_run_is_due_until_it_has_begun() -> None:
+    due = HEAD + encode("ran", "report", 60.0) + encode("due", "report", 120.0)
+    assert (read(due, "b1").due, read(due, "b1").runs) == ({"report": 120.0}, {"report": 60.0})
+    begun = read(due + encode("ran", "report", 120.0), "b1")
+    assert (begun.due, begun.runs) == ({}, {"report": 120.0})
+    assert read(rewrite(read(due, "b1"), "b1", "9"), "b1") == read(due, "b1")
 
 
 def test_leaves_out_damaged_lines_and_counts_them() -> None:

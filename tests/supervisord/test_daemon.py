@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import subprocess
 import sys
 import time
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.supervisord.conftest import PATIENCE
 
 from genii.supervisord.client import Client, Refused, RemoteFault
 
@@ -307,3 +309,33 @@ def test_takes_programs_over_after_a_kill(daemon: Daemon) -> None:
     assert daemon.call("getProcessInfo", "cat")["pid"] == pid
     assert daemon.call("sendProcessStdin", "cat", "still here\n") is True
     daemon.eventually(lambda: daemon.call("readProcessStdoutLog", "cat", 0, 0) == "still here\n")
+
+
+def test_an_upgrade_is_not_noticed_by_programs_listeners_and_clients(daemon: Daemon) -> None:
+    (daemon.folder / "ear.py").write_text(EAR)
+    daemon.start(CAT, LISTENER)
+    heard = daemon.folder / "ear.log"
+    daemon.eventually(lambda: daemon.state("ear") == "RUNNING")
+    before, pid = {info["name"]: info["pid"] for info in daemon.call("getAllProcessInfo")}, daemon.pid
+    assert daemon.call("sendRemoteCommEvent", "first", "1") is True
+    daemon.eventually(lambda: heard.exists() and "first" in heard.read_text())
+    for _ in range(2):
+        upgraded = subprocess.run(
+            [sys.executable, "-m", "genii", "upgrade", "-c", str(daemon.config)], capture_output=True, timeout=PATIENCE
+        )
+        assert upgraded.returncode == 0, upgraded.stderr
+    assert daemon.pid == pid
+    assert {info["name"]: info["pid"] for info in daemon.call("getAllProcessInfo")} == before
+    assert daemon.call("sendRemoteCommEvent", "second", "2") is True
+    daemon.eventually(lambda: "second" in heard.read_text())
+    assert daemon.call("sendProcessStdin", "cat", "hello\n") is True
+    daemon.eventually(lambda: daemon.call("readProcessStdoutLog", "cat", 0, 0) == "hello\n")
+    os.kill(pid, signal.SIGUSR2)  # as it is for supervisord
+    daemon.eventually(lambda: "received SIGUSR2 indicating log reopen request" in daemon.log())
+    assert daemon.call("restart") is True  # the same process begins anew
+    daemon.eventually(
+        lambda: daemon.answers() and daemon.call("getProcessInfo", "cat")["pid"] not in (0, before["cat"])
+    )
+    os.kill(pid, signal.SIGTERM)
+    assert daemon.wait() == 0
+    assert not daemon.socket.exists()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import sys
 from typing import TYPE_CHECKING, TypeVar
@@ -67,14 +66,10 @@ def read_settings(options: argparse.Namespace) -> FleetSettings:
             path = ""
         settings = load_fleet(path) if path else FleetSettings()
     changes: dict[str, object] = {}
-    if options.transport:
-        changes["transport"] = options.transport
-    if options.limit:
-        changes["limit"] = _count(options.limit)
-    if options.connect_timeout:
-        changes["connect_timeout"] = read_time(options.connect_timeout)
-    if options.known_hosts:
-        changes["known_hosts"] = options.known_hosts
+    for key, parse in (("transport", str), ("limit", _count), ("connect_timeout", read_time), ("known_hosts", str)):
+        text = getattr(options, key, None)  # commands of the supervisor have only --on
+        if text:
+            changes[key] = parse(text)
     return replace(settings, **changes)
 
 
@@ -91,14 +86,18 @@ def load(options: argparse.Namespace, named: list[str] | None = None) -> tuple[F
         UsageError: no host is chosen, or what is named is not there.
         ConfigError: the configuration or an inventory is wrong.
     """
+    from genii.config.fleet import FleetSettings
+
     settings = read_settings(options)
-    inventory = read_inventories(settings, options.inventory)
+    files = getattr(options, "inventory", [])
     terms = named if named is not None else list(options.on)
     if "-" in terms:
         terms = [term for term in terms if term != "-"] + _from_input()
-    if not terms and options.inventory:
-        terms = ["all"]
-    hosts = inventory.select(terms)
+    inventory = read_inventories(settings, files)
+    if not terms and files:  # all that the files name, and nothing of the configuration
+        hosts = inventory.select(read_inventories(FleetSettings(), files).names())
+    else:
+        hosts = inventory.select(terms)
     _allow_descriptors(len(hosts))
     return settings, hosts
 
@@ -117,7 +116,7 @@ def read_inventories(settings: FleetSettings, more: list[str]) -> Inventory:
     from genii.fleet.inventory import from_settings, merge
 
     own = from_settings(settings)
-    paths = [*more, *settings.inventories]
+    paths = [*more, *settings.inventory]
     if not paths:
         return own
     from genii.fleet.foreign import read_inventory
@@ -152,6 +151,7 @@ def run_until_signal(work: Coroutine[object, object, R]) -> R:
     Raises:
         KeyboardInterrupt: it was interrupted.
     """
+    import asyncio
     import signal
 
     async def main() -> R:

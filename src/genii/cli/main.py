@@ -117,14 +117,20 @@ def _run_command(split: _Words) -> int:
     import argparse
     from importlib import import_module
 
-    from genii.cli.parser import build_parser
+    from genii.cli.parser import add_on, build_parser
 
     command = COMMANDS[split.command]
     parser = build_parser(split.command, command.help)
     module = import_module(f"genii.cli.{command.module}")
     module.configure(parser)
+    if command.on_hosts:
+        add_on(parser)
     defaults: argparse.Namespace = argparse.Namespace(config=split.config, server=split.server)
-    status: int = module.run(parser.parse_command(split.rest, defaults))
+    options = parser.parse_command(split.rest, defaults)
+    if command.on_hosts and options.on:
+        module = import_module("genii.cli.remote")
+        options.command = split.command
+    status: int = module.run(options)
     return status
 
 

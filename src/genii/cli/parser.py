@@ -12,7 +12,7 @@ from genii.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-__all__ = ["Parser", "add_names", "add_timeout", "build_parser", "complete_with", "suggest"]
+__all__ = ["Parser", "add_names", "add_on", "add_timeout", "build_parser", "complete_with", "suggest"]
 
 
 class _Formatter(argparse.RawDescriptionHelpFormatter):
@@ -83,6 +83,11 @@ def add_names(parser: argparse.ArgumentParser, *, required: bool, what: str = ""
     """Add the names of programs or processes, which the shell completes."""
     text = what or "programs, or processes such as web:0" + (", or 'all'" if required else " (default: all)")
     complete_with(parser.add_argument("names", metavar="NAME", nargs="+" if required else "*", help=text), "programs")
+
+
+def add_on(parser: argparse.ArgumentParser) -> None:
+    """Add the option of the commands that other hosts' supervisors understand, too."""
+    parser.add_argument("--on", metavar="HOSTS", action="append", help="the supervisors of these hosts, over SSH")
 
 
 def add_timeout(parser: argparse.ArgumentParser) -> None:

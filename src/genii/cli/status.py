@@ -19,8 +19,9 @@ if TYPE_CHECKING:
     from genii.control.client import Client
     from genii.control.rows import Overview, PoolRow, StatusRow
 
-__all__ = ["configure", "exit_code", "pool_lines", "run", "status_lines"]
+__all__ = ["STATUS_HEAD", "configure", "exit_code", "pool_lines", "run", "status_cells", "status_lines"]
 
+STATUS_HEAD = ("NAME", "STATE", "PID", "UPTIME", "RESTARTS", "")
 _NOT_RUNNING = 3
 _CLEAR = "\x1b[H\x1b[J"
 
@@ -93,8 +94,8 @@ def status_lines(statuses: Sequence[StatusRow], now: float, paint: Paint, width:
     """Return the table, cut at a width (0: as wide as it is)."""
     if not statuses:
         return ["no programs are declared"]
-    head = tuple(paint(word, "bold") for word in ("NAME", "STATE", "PID", "UPTIME", "RESTARTS", ""))
-    return format_table([head, *(_row(status, now, paint) for status in statuses)], width)
+    head = tuple(paint(word, "bold") for word in STATUS_HEAD)
+    return format_table([head, *(status_cells(status, now, paint) for status in statuses)], width)
 
 
 def _overview_lines(overview: Overview, now: float, paint: Paint) -> list[str]:
@@ -123,7 +124,8 @@ def pool_lines(pools: Sequence[PoolRow], programs: Collection[str], paint: Paint
     return ["", *format_table([head, *rows], width)]
 
 
-def _row(status: StatusRow, now: float, paint: Paint) -> tuple[str, ...]:
+def status_cells(status: StatusRow, now: float, paint: Paint) -> tuple[str, ...]:
+    """Return the cells of the table for one process."""
     from genii.units import format_duration
 
     running = status["state"] in ("RUNNING", "STARTING", "STOPPING") and status["started"]

@@ -16,6 +16,8 @@ class Command(NamedTuple):
     group: str
     help: str
     module: str
+    on_hosts: bool = False
+    """Whether ``--on HOSTS`` has it talk to the supervisors of those hosts."""
 
 
 GROUPS = ("Run", "Look", "Steer", "Hosts", "Tools")
@@ -23,20 +25,20 @@ GROUPS = ("Run", "Look", "Steer", "Hosts", "Tools")
 COMMANDS: dict[str, Command] = {
     "up": Command("Run", "run what is declared, in the foreground or (-d) as a daemon", "up"),
     "down": Command("Run", "stop everything, then the supervisor", "down"),
-    "status": Command("Look", "what runs, since when, and why something does not", "status"),
+    "status": Command("Look", "what runs, since when, and why something does not", "status", on_hosts=True),
     "top": Command("Look", "all that runs in full screen: sort, filter, logs, actions", "top"),
-    "logs": Command("Look", "what programs print (-f: as it comes)", "logs"),
+    "logs": Command("Look", "what programs print (-f: as it comes)", "logs", on_hosts=True),
     "events": Command("Look", "what happened (-f: as it happens)", "events"),
-    "start": Command("Steer", "start programs and what they depend on", "start"),
-    "stop": Command("Steer", "stop programs", "stop"),
-    "restart": Command("Steer", "check programs, then stop and start them", "restart"),
-    "reload": Command("Steer", "have programs read their own configuration again", "reload"),
-    "signal": Command("Steer", "send a signal to programs", "signal"),
+    "start": Command("Steer", "start programs and what they depend on", "start", on_hosts=True),
+    "stop": Command("Steer", "stop programs", "stop", on_hosts=True),
+    "restart": Command("Steer", "check programs, then stop and start them", "restart", on_hosts=True),
+    "reload": Command("Steer", "have programs read their own configuration again", "reload", on_hosts=True),
+    "signal": Command("Steer", "send a signal to programs", "signal", on_hosts=True),
     "scale": Command("Steer", "change how many processes a program has", "scale"),
     "pause": Command("Steer", "have workers take no more jobs after their current one", "pause"),
     "resume": Command("Steer", "have paused workers take jobs again", "resume"),
     "drain": Command("Steer", "stop workers when each has done its job, however long that takes", "drain"),
-    "update": Command("Steer", "read the configuration again and apply what changed", "update"),
+    "update": Command("Steer", "read the configuration again and apply what changed", "update", on_hosts=True),
     "upgrade": Command("Steer", "replace the running supervisor by this version of genii; programs run on", "upgrade"),
     "run": Command("Hosts", "run a command on many hosts over SSH", "run"),
     "put": Command("Hosts", "bring files to many hosts: only what differs, checked", "put"),
@@ -48,7 +50,7 @@ COMMANDS: dict[str, Command] = {
     "releases": Command("Hosts", "which release is where, and the record of deployments", "releases"),
     "bootstrap": Command("Hosts", "put Python and genii on hosts that have neither", "bootstrap"),
     "init": Command("Tools", "write a commented genii.toml for this folder", "init"),
-    "check": Command("Tools", "check a configuration: file:line:col: what is wrong", "check"),
+    "check": Command("Tools", "check a configuration: file:line:col: what is wrong", "check", on_hosts=True),
     "export": Command("Tools", "print a JSON Schema, a completion script, a supervisord.conf as TOML", "export"),
     "daemonize": Command("Tools", "run any command as a daemon", "daemonize"),
     "nohup": Command("Tools", "run a command immune to the terminal's hang-up", "nohup"),

@@ -63,8 +63,10 @@ class FleetSettings(msgspec.Struct, frozen=True):
     connect_timeout: float = 10.0
     timeout: float = 0.0
     """Seconds for a command; 0: none."""
-    retries: int = 3
-    inventories: tuple[str, ...] = ()
+    retries: int = 5
+    socket: str = "/run/genii/genii.sock"
+    """Where the supervisors of the hosts are spoken to."""
+    inventory: tuple[str, ...] = ()
     """Files of others: lists, Ansible inventories, Salt rosters."""
     salt: dict[str, str] = msgspec.field(default_factory=dict)
     hosts: dict[str, HostEntry] = msgspec.field(default_factory=dict)
@@ -79,7 +81,7 @@ def read_fleet(source: Source, environ: Mapping[str, str], faults: Faults) -> Fl
         raw = getattr(table, key)
         if raw is not UNSET:
             found[key] = _parsed(scope, (key,), raw, partial(parse, source.folder) if key in _OF_FOLDER else parse)
-    for key in ("transport", "known_hosts", "limit", "jump_limit", "retries"):
+    for key in ("transport", "known_hosts", "limit", "jump_limit", "retries", "socket"):
         if getattr(table, key) is not UNSET:
             found[key] = getattr(table, key)
     if table.salt is not UNSET:
@@ -151,6 +153,11 @@ def _groups(source: Source, names: Names, faults: Faults) -> dict[str, GroupEntr
         layer = Layer(source, ("groups", name) if whole else ("groups",), raw if whole else {name: raw})
         scope = Scope(faults, (layer,))
         expanded = expand_table(layer.table, lambda _: names, scope.error)
+        if not whole and not _is_terms(raw):
+            scope.error(
+                (name,), 'expected a list of hosts such as ["web[01-20].example", "!web07.example"], or a table'
+            )
+            continue
         table = convert(expanded if whole else {"hosts": expanded[name]}, GroupTable, scope)
         if table is None:
             continue
@@ -161,6 +168,10 @@ def _groups(source: Source, names: Names, faults: Faults) -> dict[str, GroupEntr
         found[name] = GroupEntry(tuple(split), _access(table, scope, source.folder))
     _check_references(source, found, faults)
     return found
+
+
+def _is_terms(raw: Any) -> bool:
+    return isinstance(raw, str) or (isinstance(raw, list) and all(isinstance(term, str) for term in raw))
 
 
 def _check_references(source: Source, groups: dict[str, GroupEntry], faults: Faults) -> None:

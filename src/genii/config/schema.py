@@ -488,6 +488,14 @@ class FleetTable(Table, kw_only=True, forbid_unknown_fields=True, gc=False):
         Words | UnsetType,
         _key("Inventories of others: lists of hosts, Ansible inventories, Salt rosters.", example=["hosts.ini"]),
     ] = UNSET
+    socket: Annotated[
+        str | UnsetType,
+        _key(
+            "The control socket of the hosts' supervisors, for `genii status --on` and the like; a host's variable "
+            "`genii_socket` goes before it.",
+            "/run/genii/genii.sock",
+        ),
+    ] = UNSET
     salt: Annotated[SaltTable | UnsetType, _key("How Salt is asked.")] = UNSET
 
 

@@ -28,6 +28,7 @@ from genii.units import format_count
 from genii.version import __version__
 
 if TYPE_CHECKING:
+    from genii.control.claim import Claim
     from genii.control.inheritance import Inheritance
     from genii.control.options import Options
     from genii.control.upgrade import Upgrade
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
     from genii.supervise.model import Settings
     from genii.supervise.report import Event
     from genii.supervisord.runtime import Runtime
-    from genii.system.pidfile import PidFile
 
 __all__ = ["BEGIN_AGAIN", "run"]
 
@@ -53,7 +53,7 @@ def run(
     options: Options,
     path: str,
     keeper: tuple[int, int],
-    pid_file: PidFile,
+    claim: Claim,
     inheritance: Inheritance | None = None,
 ) -> int:
     """Run a supervisor to its end; return the exit code of the process.
@@ -64,7 +64,7 @@ def run(
     log = _open_log(settings, options)
     link = (socket.socket(fileno=keeper[0]), keeper[1])
     with asyncio.Runner() as runner:
-        return runner.run(_Daemon(settings, options, path, link, log, pid_file).run(inheritance))
+        return runner.run(_Daemon(settings, options, path, link, log, claim).run(inheritance))
 
 
 def _open_log(settings: Settings, options: Options) -> OwnLog | None:
@@ -96,10 +96,10 @@ class _Daemon:
         path: str,
         keeper: tuple[socket.socket, int],
         log: OwnLog | None,
-        pid_file: PidFile,
+        claim: Claim,
     ) -> None:
         self._path = path
-        self._pid_file = pid_file
+        self._claim = claim
         self._settings = settings
         self._options = options
         self._keeper = keeper
@@ -304,7 +304,7 @@ class _Daemon:
         try:
             supervisor = self._supervisor
             supervisor.upgrade_failure = ""
-            upgrade = Upgrade(supervisor, self._options, self._path, self._pid_file, self._server, self._supervisord)
+            upgrade = Upgrade(supervisor, self._options, self._path, self._claim, self._server, self._supervisord)
             version = (await upgrade.prepare(origin)).version
         except BaseException:
             self._upgrading = False

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from genii.control.answer import answer
+from genii.control.claim import Claim
 from genii.control.loader import decode, start_reading
 from genii.control.options import Options
 from genii.errors import AlreadyRunning, ConfigError, GeniiError, NotAllowed
-from genii.system.pidfile import PidFile
 
 if TYPE_CHECKING:
     from typing import NoReturn
@@ -70,8 +70,9 @@ def _run(options: Options, words: str, path: str, loader: tuple[int, int] | None
         raise NotAllowed(f"can't make the state directory {settings.state_dir}: {error.strerror}") from None
     if settings.user and not settings.supervisord and os.geteuid() == 0:
         _become_user(settings, keeper[0])
-    with PidFile(_pid_path(settings)) as pid_file:
-        status = run(settings, options, path, keeper, pid_file)
+    _check_owner(settings.state_dir)
+    with Claim(settings.state_dir) as claim:
+        status = run(settings, options, path, keeper, claim)
     return _begin_again(words, path) if status == BEGIN_AGAIN else status
 
 
@@ -89,19 +90,13 @@ def take_over(words: str, path: str, state: int, keeper: tuple[int, int]) -> int
 
         options = msgspec.json.decode(words, type=Options)
         settings = inheritance.handover.settings
-        pid_file = PidFile(_pid_path(settings))
-        pid_file.adopt(inheritance.handover.pid_file)
+        claim = Claim(settings.state_dir)
+        claim.adopt(inheritance.handover.pid_file, inheritance.handover.guard)
     except Exception as error:
         inheritance.go_back(error)
-    try:
-        status = run(settings, options, path, keeper, pid_file, inheritance)
-    finally:
-        pid_file.remove()
+    with claim:
+        status = run(settings, options, path, keeper, claim, inheritance)
     return _begin_again(words, path) if status == BEGIN_AGAIN else status
-
-
-def _pid_path(settings: Settings) -> str:
-    return os.path.join(settings.state_dir, "genii.pid")
 
 
 def _check_length(state_dir: str) -> None:
@@ -112,6 +107,22 @@ def _check_length(state_dir: str) -> None:
             f"{path} is too long for a socket ({_LONGEST_SOCKET} bytes at most); "
             "set state_dir in [supervisor] to a folder with a shorter path"
         )
+
+
+def _check_owner(state_dir: str) -> None:
+    """Refuse a state directory in which others could tell us what runs, and have us signal it.
+
+    Raises:
+        NotAllowed: it belongs to another user, or anybody may write to it.
+    """
+    found = os.stat(state_dir)
+    if found.st_uid not in (0, os.geteuid()):
+        raise NotAllowed(
+            f"the state directory {state_dir} belongs to another user ({found.st_uid}); run as that user, give it to "
+            "yours (chown -R), or set another state_dir in [supervisor]"
+        )
+    if found.st_mode & 0o002:
+        raise NotAllowed(f"anybody may write to the state directory {state_dir}; chmod o-w {state_dir}")
 
 
 def _become_user(settings: Settings, keeper_link: int) -> None:

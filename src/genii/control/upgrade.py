@@ -28,12 +28,12 @@ from genii.system.spawn import Command, SpawnError
 from genii.version import __version__
 
 if TYPE_CHECKING:
+    from genii.control.claim import Claim
     from genii.control.options import Options
     from genii.control.server import ControlServer
     from genii.supervise.handover import Origin
     from genii.supervise.supervisor import Supervisor
     from genii.supervisord.runtime import Runtime
-    from genii.system.pidfile import PidFile
 
 __all__ = ["Upgrade"]
 
@@ -56,14 +56,14 @@ class Upgrade:
         supervisor: Supervisor,
         options: Options,
         path: str,
-        pid_file: PidFile,
+        claim: Claim,
         control: ControlServer,
         supervisord: Runtime | None,
     ) -> None:
         self._supervisor = supervisor
         self._words = msgspec.json.encode(msgspec.structs.replace(options, report=-1, names=())).decode()
         self._path = path
-        self._pid_file = pid_file
+        self._claim = claim
         self._control = control
         self._supervisord = supervisord
         self._origin = own_origin(path)
@@ -169,6 +169,7 @@ class Upgrade:
             os.set_inheritable(number, True)
         earlier = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
         self._supervisor.services.spawner.end_launcher()
+        self._supervisor.services.nurseries.close()
         _log.info("executing %s", self._origin.script)
         try:
             execute(self._origin, self._words, "upgrade", str(descriptor))
@@ -183,7 +184,7 @@ class Upgrade:
         supervisor = self._supervisor
         handover = Handover(settings=supervisor.settings)
         succession.collect(supervisor, handover)
-        handover.pid_file = self._pid_file.fileno()
+        handover.pid_file, handover.guard = self._claim.descriptors()
         released = dict(self._control.released)
         handover.history = self._control.history()
         if self._supervisord:

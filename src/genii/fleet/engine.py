@@ -49,33 +49,42 @@ class Fleet:
         *,
         limit: int = 0,
         more: Callable[[], bool] = lambda: True,
+        on_error: Callable[[], object] = lambda: None,
     ) -> AsyncGenerator[Outcome[R], None]:
         """Do the work on each host and yield outcomes (``item`` is the host) as they come.
 
         A host that can't be reached is an outcome with ``ConnectionFailed``. While ``more()`` says no, no further host
-        is begun. When the reader leaves, what runs is cancelled and its connections are closed.
+        is begun; ``on_error()`` is called for a failure before that is asked again. When the reader leaves, what runs
+        is cancelled and its connections are closed.
         """
 
         async def one(host: Host) -> R:
-            connection = await self._connection(host)
-            healthy = False
             try:
-                found = await work(connection)
-                healthy = True
-                return found
-            except ConnectionFailed:
+                return await self._with(host, work)
+            except Exception:
+                on_error()
                 raise
-            except GeniiError:
-                healthy = True  # the command's own failure; the way to the host is as good as before
-                raise
-            finally:
-                if not (healthy and self._keep):
-                    await self._drop(host, connection)
 
         outcomes = boss_worker(one, _while(hosts, more), workers=max(1, limit or self._limit))
         async with aclosing(outcomes):
             async for outcome in outcomes:
                 yield outcome
+
+    async def _with(self, host: Host, work: Callable[[Connection], Awaitable[R]]) -> R:
+        connection = await self._connection(host)
+        healthy = False
+        try:
+            found = await work(connection)
+            healthy = True
+            return found
+        except ConnectionFailed:
+            raise
+        except GeniiError:
+            healthy = True  # the command's own failure; the way to the host is as good as before
+            raise
+        finally:
+            if not (healthy and self._keep):
+                await self._drop(host, connection)
 
     async def _connection(self, host: Host) -> Connection:
         kept = self._open.get(host.name)

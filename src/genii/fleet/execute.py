@@ -7,7 +7,7 @@ import secrets
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from genii.errors import TimedOut
+from genii.errors import GeniiError, TimedOut
 from genii.fleet.sudo import SudoTalk
 from genii.units import format_duration
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["execute"]
 
 _PIECE = 1 << 16
-_KILLING = 5.0
+_KILLING = 15.0
 
 
 async def execute(
@@ -49,9 +49,8 @@ async def execute(
     process: RemoteProcess | None = None
     try:
         async with limit:
-            process = await connection.start(
-                command.line(talk.prompt, talk.passed) if talk else command.line(wrapped=wrapped)
-            )
+            line = command.line(talk.prompt, talk.passed) if talk else command.line(wrapped=wrapped)
+            process = await _start(connection, line)
             if talk is None:
                 await _together(
                     _pump(process.read, on_output), _pump(process.read_error, on_error), _feed(process, pieces)
@@ -70,6 +69,18 @@ async def execute(
 async def _pump(read: Callable[[int], Awaitable[bytes]], hand_on: Callable[[bytes], object]) -> None:
     while data := await read(_PIECE):
         hand_on(data)
+
+
+async def _start(connection: Connection, line: str) -> RemoteProcess:
+    """Start a command; one that begins although we have been cancelled meanwhile is killed."""
+    starting = asyncio.ensure_future(connection.start(line))
+    try:
+        return await asyncio.shield(starting)
+    except asyncio.CancelledError:
+        with suppress(TimeoutError, GeniiError):
+            async with asyncio.timeout(_KILLING):
+                await (await starting).kill()
+        raise
 
 
 async def _together(*work: Coroutine[object, object, None]) -> None:

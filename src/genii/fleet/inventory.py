@@ -44,7 +44,7 @@ class Inventory:
             raise UsageError("no hosts are named; write for example --on web, --on 'web,!web007' or --on all")
         chosen = _Choice(self).choose(terms)
         if not chosen:
-            raise UsageError(f"{quote(','.join(terms))} chooses no host ('genii hosts' lists what there is)")
+            raise UsageError(f"{quote(','.join(terms))} chooses no host ('genii run --on all --dry-run' lists all)")
         return tuple(chosen.values())
 
     def names(self) -> list[str]:

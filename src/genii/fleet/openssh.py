@@ -34,6 +34,7 @@ __all__ = ["OpenSshConnection", "OpenSshTransport"]
 _BACKOFF = Backoff(initial=0.1, cap=2.0, jitter=0.8)
 _LIMIT = 1 << 18
 _CLOSING = 2.0
+_KILLING = 10.0
 _FAILED = 255
 """ssh(1): "exits with the exit status of the remote command or with 255 if an error occurred"."""
 _READY = b"genii-ready"
@@ -343,7 +344,7 @@ class _OpenSshProcess:
         if self._pid.isdecimal() and self._control.alive:
             killer = await self._control.client("-T", command=kill_command(self._pid))
             with suppress(TimeoutError):
-                async with asyncio.timeout(_CLOSING):
+                async with asyncio.timeout(_KILLING):
                     await killer.communicate()
             if killer.returncode is None:
                 killer.kill()

@@ -81,7 +81,7 @@ async def run_command(
     state: State = "cancelled"
     try:
         for some in batches(hosts, plan.batch):
-            outcomes = fleet.each(some, run.one, limit=plan.limit, more=run.goes_on)
+            outcomes = fleet.each(some, run.one, limit=plan.limit, more=run.goes_on, on_error=run.count_failure)
             async with aclosing(outcomes):
                 async for outcome in outcomes:
                     run.note(outcome)
@@ -106,13 +106,17 @@ class _Run:
         """Say whether further hosts may be begun."""
         return not self._plan.max_fail or not too_many_failed(self._failed, len(self._hosts), self._plan.max_fail)
 
+    def count_failure(self) -> None:
+        """Count a host that has no exit status."""
+        self._failed += 1
+
     async def one(self, connection: Connection) -> int:
         host = connection.host.name
         self._watcher.started(host)
         captures = self._captures[host] = (Capture(self._plan.keep), Capture(self._plan.keep))
         files = self._report.streams(host) if self._report else None
         try:
-            return await execute(
+            status = await execute(
                 connection,
                 self._plan.command,
                 on_output=self._receiver(host, "out", captures[0], files),
@@ -120,6 +124,8 @@ class _Run:
                 password=self._plan.password,
                 timeout=self._plan.timeout,
             )
+            self._failed += status != 0
+            return status
         finally:
             self._watcher.output(host, "out", b"")
             self._watcher.output(host, "err", b"")
@@ -164,7 +170,6 @@ class _Run:
             output=output.kept.decode("utf-8", "replace"), errors=errors.kept.decode("utf-8", "replace"),
             output_bytes=output.size, errors_bytes=errors.size, digest=(output.digest + errors.digest).hex(),
         )  # fmt: skip
-        self._failed += state in ("failed", "timeout", "unreachable")
         if self._report:
             self._report.add(result)
         self._watcher.ended(result)

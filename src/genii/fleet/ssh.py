@@ -33,6 +33,7 @@ _BACKOFF = Backoff(initial=0.1, cap=2.0, jitter=0.8)
 _WINDOW = 1 << 19
 """Bytes that a host may send before we have read them: bounds our memory, however fast it prints."""
 _CLOSING = 2.0
+_KILLING = 10.0
 _DEEPEST_JUMP = 8
 
 
@@ -309,17 +310,24 @@ class _SshProcess:
         self._connection = connection
         self._pid = ""
         self._killed = False
+        self._ended = False
 
     async def read_pid(self, word: str) -> None:
         """Take the line that tells the pid of the shell off its standard error."""
         try:
-            self._pid, said = await read_pid(self._process.stderr.readline, word)
+            self._pid, said = await read_pid(self._error_line, word)
         except BaseException:
             self._process.close()
             raise
         if not self._pid:
             self._process.close()
             raise ConnectionFailed(f"{self._host.name}: the command was not started: {said}")
+
+    async def _error_line(self) -> bytes:
+        try:
+            return await self._process.stderr.readline()
+        except (load_asyncssh().Error, OSError):
+            return b""
 
     async def read(self, limit: int = 65536) -> bytes:
         """Return some of its output; empty: it has ended, or the connection broke (``wait`` tells)."""
@@ -360,6 +368,7 @@ class _SshProcess:
             ConnectionFailed: the connection broke first.
         """
         await self._process.wait_closed()
+        self._ended = True
         status = self._process.exit_status
         if self._process.exit_signal is not None:
             return 128 + _number(self._process.exit_signal[0])
@@ -373,8 +382,8 @@ class _SshProcess:
         """Have sshd kill its process group (it does since OpenSSH 7.9), and close the channel."""
         self._killed = True
         with suppress(load_asyncssh().Error, OSError, TimeoutError):
-            if self._pid and not self._process.is_closing():
-                async with asyncio.timeout(_CLOSING):
+            if self._pid and not self._ended:
+                async with asyncio.timeout(_KILLING):
                     await self._connection.run(kill_command(self._pid))
             elif not self._pid:
                 self._process.kill()

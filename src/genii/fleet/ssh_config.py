@@ -30,6 +30,8 @@ __all__ = ["Route", "SshConfig"]
 
 _SYSTEM_CONFIG = "/etc/ssh/ssh_config"
 _MOST_PATTERNS = 1000
+_CIPHERS = "^aes128-gcm@openssh.com,aes256-gcm@openssh.com"
+"""Put before asyncssh's own order where the configuration has none: half of the CPU time for large files."""
 _DIFFERS = re.compile(
     r"^[ \t]*(match\b|(certificatefile|forwardagent|identityagent|identityfile|proxycommand|remotecommand|hostname)"
     r"\b.*%)",
@@ -92,7 +94,7 @@ class SshConfig:
         user_files = known.get("UserKnownHostsFile", USER_FILES)
         base = asyncssh.SSHClientConnectionOptions.__new__(asyncssh.SSHClientConnectionOptions)
         # asyncssh takes the configuration of earlier options over without reading the files again.
-        base.kwargs = {}
+        base.kwargs = {} if "Ciphers" in known else {"encryption_algs": _CIPHERS}
         base.config = config
         config._options = known
         return Route(

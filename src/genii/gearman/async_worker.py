@@ -102,7 +102,7 @@ class _Shift:
                 session.out.clear()
 
     async def _keep_connected(self, address: Address) -> None:
-        backoff, failures = Backoff(initial=0.2, cap=30.0), 0
+        backoff, failures = Backoff(initial=0.2, cap=5.0), 0
         while True:
             try:
                 reader, writer = await asyncio.wait_for(self._open(address), 5.0)

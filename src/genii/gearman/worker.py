@@ -247,7 +247,7 @@ class _Shift:
         self.lines = [_Line(address) for address in worker._servers]
         self.poll = select.poll()
         self.by_descriptor: dict[int, _Line] = {}
-        self.backoff = Backoff(initial=0.2, cap=30.0)
+        self.backoff = Backoff(initial=0.2, cap=5.0)
         self.next_check = 0.0
         self.paused = False
         self.teller = worker._teller = make_teller(worker._max_jobs)

@@ -8,11 +8,11 @@ import signal
 from typing import TYPE_CHECKING
 
 from genii.supervise.environment import MARK, OWNER
-from genii.supervise.model import Stop
+from genii.supervise.model import State, Stop
 from genii.supervise.output import take_over as take_over_streams
 from genii.supervise.process import digest
 from genii.supervise.record import Found, Memory
-from genii.system.process import open_process, send_group_signal
+from genii.system.process import group_exists, group_members, open_process, send_group_signal
 from genii.system.procfs import start_time
 
 if TYPE_CHECKING:
@@ -44,6 +44,8 @@ def remember(supervisor: Supervisor) -> Memory:
                 process.life.restarts,
                 running=process.running,
             )
+        elif process.state is State.STOPPING:
+            memory.processes[process.name] = Found(group=process.group)
     return memory
 
 
@@ -58,28 +60,73 @@ def take_over(supervisor: Supervisor, memory: Memory) -> None:
     """Adopt the living processes of a record and their streams; end those that are not declared any more."""
     output = supervisor.services.output
     count = take_over_streams(os.path.join(supervisor.settings.state_dir, "keeper.sock"), output.adopt)
-    lost = [name for name, found in memory.processes.items() if found.intended and not found.pid]
-    if lost:
-        _search(supervisor, memory, lost)
-        for name in lost:
-            _count_as_begun(supervisor, memory, name)
-    adopted = 0
-    for name, found in memory.processes.items():
-        process = supervisor.slots.get(name)
-        if not found.pid:
-            continue
-        if process is None:
-            _end_stranger(supervisor, name, found)
-        elif process.template.orphans == "ignore":
-            _log.warning("%s: left alone with pid %d, as declared (orphans)", name, found.pid)
-        elif process.adopt(found):
-            adopted += 1
-            _settle(supervisor, process, found)
+    _look_for_lost(supervisor, memory)
+    adopted = sum(_take(supervisor, name, found) for name, found in memory.processes.items())
     for key in output.open_keys():
         if supervisor.slots.get(key.rpartition("/")[0]) is None:
             output.drop(key)
     if adopted or count:
         _log.warning("took over %d running processes and %d output streams", adopted, count)
+
+
+def _look_for_lost(supervisor: Supervisor, memory: Memory) -> None:
+    """Find processes that the record does not tell of, though it may have to."""
+    lost = [name for name, found in memory.processes.items() if found.intended and not found.pid]
+    for name in lost:
+        _count_as_begun(supervisor, memory, name)
+    if memory.damaged:
+        _log.warning("the record is damaged or another version's: searching processes by their environment")
+        lost += [slot.name for slot in supervisor.slots if not _lives(memory.processes.get(slot.name))]
+    if lost:
+        _search(supervisor, memory, lost)
+
+
+def _take(supervisor: Supervisor, name: str, found: Found) -> bool:
+    """Do what is right with one recorded process; say whether it was adopted."""
+    process = supervisor.slots.get(name)
+    if process is None:
+        if found.pid:
+            _end_stranger(supervisor, name, found)
+        return False
+    if process.template.orphans == "ignore":
+        if found.pid:
+            _log.warning("%s: left alone with pid %d, as declared (orphans)", name, found.pid)
+        return False
+    if found.pid and process.adopt(found):
+        _settle(supervisor, process, found)
+        return True
+    _clean_up(process, found.pid or found.group)
+    return False
+
+
+def _clean_up(process: Process, group: int) -> None:
+    """End the rest of a group whose main process has ended; the group is known by the mark of its members."""
+    if not process.program.stop.group or not group_exists(group):
+        return
+    mark = f"{MARK}={process.name}".encode()
+    if any(mark in _environment(pid) for pid in group_members(group)):
+        _log.warning("%s: ended while nobody watched; the rest of its group is being stopped", process.name)
+        process.clean_up(group)
+
+
+def _environment(pid: int) -> set[bytes]:
+    """Return the variables that a process was started with; none if it is gone or not ours."""
+    try:
+        with open(f"/proc/{pid}/environ", "rb") as file:
+            return set(file.read().split(b"\0"))
+    except OSError:
+        return set()
+
+
+def _lives(found: Found | None) -> bool:
+    """Say whether a recorded process is still there."""
+    if found is None or not found.pid:
+        return False
+    try:
+        os.close(open_process(found.pid, found.start_time))
+    except OSError:
+        return False
+    return True
 
 
 def _count_as_begun(supervisor: Supervisor, memory: Memory, name: str) -> None:
@@ -135,19 +182,26 @@ def _search(supervisor: Supervisor, memory: Memory, names: list[str]) -> None:
     for entry in os.listdir("/proc"):
         if not entry.isdigit():
             continue
-        try:
-            with open(f"/proc/{entry}/environ", "rb") as file:
-                variables = set(file.read().split(b"\0"))
-        except OSError:
-            continue
+        variables = _environment(int(entry))
         for mark in marks.keys() & variables:
             pid = int(entry)
-            # The main process leads its session; what it started does not.
-            if owner in variables and os.getsid(pid) == pid:
-                name = marks[mark]
+            name = marks[mark]
+            # The main process leads its session; what it started does not. Others may use our marks, but not our users.
+            if owner in variables and os.getsid(pid) == pid and _is_user(supervisor.slots.get(name), pid):
                 started = _started(pid)
                 memory.processes[name] = Found(pid, started, time=_wall_time(started))
                 _log.warning("%s: found process %d by its mark", name, pid)
+
+
+def _is_user(process: Process | None, pid: int) -> bool:
+    """Say whether a process belongs to the user that its program is declared to run as."""
+    if process is None:
+        return False
+    declared = process.helper_command().uid
+    try:
+        return os.stat(f"/proc/{pid}").st_uid == (declared if declared >= 0 else os.geteuid())
+    except OSError:
+        return False
 
 
 def _wall_time(started: int) -> float:

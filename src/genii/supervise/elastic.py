@@ -21,7 +21,7 @@ from genii.system.worksheet import read_worksheet
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
     from genii.supervise.machine import Life
     from genii.supervise.model import Program
@@ -112,12 +112,6 @@ class Elastic:
             if name in living:
                 self._supervisor.slots.add(program, number)
 
-    def let_go(self, process: Process) -> None:
-        """Take note that the slot of a process goes with it, as was decided before."""
-        self._leaving.add(process)
-        if process.state is State.RUNNING:
-            self._be_patient(process)
-
     def begin(self) -> None:
         """Ask those that were taken over what they are doing, and decide for the first time."""
         now = self._supervisor.loop.time()
@@ -130,6 +124,17 @@ class Elastic:
                     )
         for name in list(self._supervisor.slots.programs):
             self.decide_soon(name)
+
+    def restore(self, paused: Iterable[str], leaving: Iterable[str]) -> None:
+        """Go on from what another version knew; ``begin`` comes after it."""
+        slots = self._supervisor.slots
+        self.paused = {name for name in paused if self.manages(name)}
+        self._leaving = {slot for name in leaving if (slot := slots.get(name)) is not None}
+        for process in slots:
+            if process.state is State.RUNNING and not process.life.wanted:
+                self._be_patient(process)
+            elif process in self._leaving and process.state in _AT_REST:
+                self._supervisor.loop.call_soon(self._gone, process)
 
     # What happens.
 

@@ -61,6 +61,8 @@ class Slot(_Record, kw_only=True, omit_defaults=True):
     """One process slot; times with ``_at`` are seconds since the epoch, the others monotonic."""
 
     name: str
+    program: str
+    number: int
     state: str
     pid: int = 0
     start_time: int = 0
@@ -89,8 +91,6 @@ class Slot(_Record, kw_only=True, omit_defaults=True):
     job: str = ""
     jobs_left: int | None = None
     paused: bool = False
-    leaving: bool = False
-    """Whether its slot goes with its process."""
     note: str = ""
 
 
@@ -133,9 +133,11 @@ class Handover(_Record, kw_only=True, omit_defaults=True):
     """Processes whose start waits for others."""
     stops: list[str] = []
     wishes: dict[str, bool] = {}
-    scales: dict[str, tuple[int, int]] = {}
     paused: list[str] = []
-    """Programs that take no work for now."""
+    """Programs whose workers take no work for now."""
+    leaving: list[str] = []
+    """Processes that are to end, and their slot with them."""
+    scales: dict[str, tuple[int, int]] = {}
     runs: dict[str, float] = {}
     """Program -> the time of the calendar up to which its schedule was dealt with."""
     due: dict[str, float] = {}

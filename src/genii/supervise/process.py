@@ -382,8 +382,11 @@ class Process:
         self.services.listen()  # what it said last came before its end
         self.services.exits += 1
         self._unwatch()
-        self.services.recorder.write("gone", self.name, status)
         left = self.program.stop.group and group_exists(self.group) and self._watch_group()
+        if left:
+            self.services.recorder.write("left", self.name, self.group)
+        else:
+            self.services.recorder.write("gone", self.name, status)
         self.handle(Exited(status, group_left=left))
 
     def _unwatch(self) -> None:
@@ -407,7 +410,11 @@ class Process:
         os.close(descriptor)
         del self._members[descriptor]
         if not self._members and not self._watch_group():
-            self.handle(Emptied())
+            self._emptied()
+
+    def _emptied(self) -> None:
+        self.services.recorder.write("gone", self.name, None)
+        self.handle(Emptied())
 
     def _send_stop(self) -> None:
         stop = self.program.stop
@@ -463,6 +470,17 @@ class Process:
         self.handle(Adopted(found.pid, started, running=found.running))
         return True
 
+    def clean_up(self, group: int) -> None:
+        """End what is left of the group of a process that ended while nobody watched, before anything is started."""
+        self.group = group
+        now, stop = self.services.loop.time(), self.program.stop
+        reason = "the rest of its group is being stopped"
+        self.life = self.life._replace(
+            state=State.STOPPING, by_itself=True, since=now, deadline=now + stop.timeout, reason=reason
+        )
+        self._send_stop()
+        self.resume()
+
     def restore(self, slot: Slot, life: Life) -> None:
         """Become what the slot was in the version before this one; ``resume`` goes on with it.
 
@@ -483,6 +501,6 @@ class Process:
         if self._pidfd >= 0:
             services.poller.add(self._pidfd, self._ended)
         elif self.life.state is State.STOPPING and not self._watch_group():
-            services.loop.call_soon(self.handle, Emptied())
+            services.loop.call_soon(self._emptied)
         if self.life.deadline is not None:
             services.deadlines.set(self._key, self.life.deadline, self._due)

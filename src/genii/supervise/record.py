@@ -2,10 +2,11 @@
 
 One line is eight hexadecimal digits of CRC-32, a space, and a JSON array whose first item is a word::
 
-    ["boot", format, boot id, supervisor]      the first line; a file of another boot or format means nothing
+    ["boot", format, boot id, supervisor]      the first line; a file of another boot means nothing
     ["intent", process]                        is about to be started
     ["process", process, pid, start time, program digest, wall time, restarts]
     ["running", process]                       it counts as running (ready)
+    ["left", process, group]                   it ended, but not yet what else is in its process group
     ["gone", process, exit status or null]     it ended
     ["wanted", process, bool]                  somebody stopped (or started) it by hand
     ["scale", program, minimum, maximum]       somebody scaled it by hand
@@ -13,7 +14,8 @@ One line is eight hexadecimal digits of CRC-32, a space, and a JSON array whose 
     ["due", program, wall time]                its schedule starts it for that moment, as soon as it may start
     ["ran", program, wall time]                its schedule was dealt with up to that moment
 
-A torn last line (we were killed while writing) or a damaged one is left out, and told.
+A torn last line (we were killed while writing) or a damaged one is left out, and told; what it said is then looked for
+in the environment of processes.
 """
 
 from __future__ import annotations
@@ -39,6 +41,8 @@ class Found:
     time: float = 0.0
     restarts: int = 0
     running: bool = False
+    group: int = 0
+    """Of a process that has ended: what is left of its process group is to end, too."""
     intended: bool = False
     """A start was announced, and neither its success nor its failure told."""
 
@@ -54,6 +58,8 @@ class Memory:
     paused: dict[str, bool] = field(default_factory=dict)
     runs: dict[str, float] = field(default_factory=dict)
     due: dict[str, float] = field(default_factory=dict)
+    foreign: bool = False
+    """Whether the record can't be read at all: it is of a format that is not known here, or broken."""
     damaged: int = 0
     """Lines that could not be read."""
 
@@ -65,7 +71,7 @@ def encode(*items: object) -> bytes:
 
 
 def read(data: bytes, boot: str) -> Memory:
-    """Return what a record says; nothing if it is of another boot than ``boot`` or of a format unknown here."""
+    """Return what a record says; nothing if it is of another boot than ``boot``."""
     memory = Memory()
     for line in data.splitlines():
         items = _decode(line)
@@ -73,10 +79,14 @@ def read(data: bytes, boot: str) -> Memory:
             memory.damaged += 1
         elif items[0] == "boot":
             memory = Memory(boot=str(items[2]), damaged=memory.damaged)
-            if items[1] != FORMAT or memory.boot != boot:
+            if memory.boot != boot:
                 return Memory()
+            if items[1] != FORMAT:
+                return Memory(foreign=True, damaged=1)
         elif memory.boot:
             _apply(memory, items)
+    if not memory.boot:  # even the first line is damaged, or was never written
+        return Memory(foreign=True, damaged=max(memory.damaged, 1))
     return memory
 
 
@@ -98,6 +108,8 @@ def _apply(memory: Memory, items: list[Any]) -> None:
             memory.processes[name] = Found(pid, start_time, digest, time, restarts)
         case ["running", name] if name in memory.processes:
             memory.processes[name].running = True
+        case ["left", name, group]:
+            memory.processes[name] = Found(group=group)
         case ["gone", name, _]:
             memory.processes.pop(name, None)
         case ["wanted", name, bool(wanted)]:
@@ -123,6 +135,8 @@ def rewrite(memory: Memory, boot: str, supervisor: str) -> bytes:
             lines.append(encode("process", name, found.pid, found.start_time, found.digest, found.time, found.restarts))
             if found.running:
                 lines.append(encode("running", name))
+        elif found.group:
+            lines.append(encode("left", name, found.group))
         if found.intended:
             lines.append(encode("intent", name))
     lines += [encode("wanted", name, wanted) for name, wanted in memory.wanted.items()]

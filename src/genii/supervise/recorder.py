@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import logging
 import os
 from typing import TYPE_CHECKING
@@ -29,6 +31,8 @@ class Recorder:
         self._size = 0
         self._limit = _LARGE
         self._failing = False
+        self._broken = False
+        """Whether lines are missing in the file, so that it has to be written anew."""
         self._snapshot: Callable[[], Memory] | None = None
 
     def load(self) -> Memory:
@@ -39,11 +43,11 @@ class Recorder:
         """
         try:
             with open(self._path, "rb") as file:
-                memory = read(file.read(), self._boot)
+                memory = read(file.read().replace(b"\0", b""), self._boot)  # what was only reserved is left out
         except FileNotFoundError:
             return Memory()
         if memory.damaged:
-            _log.warning("%s: %d damaged lines left out", self._path, memory.damaged)
+            _log.warning("%s: %d lines can't be read", self._path, memory.damaged)
         return memory
 
     def begin(self, snapshot: Callable[[], Memory]) -> None:
@@ -55,49 +59,64 @@ class Recorder:
         try:
             self._rewrite()
         except OSError as error:
+            self._broken = True
             self._fail(error)
 
     def _rewrite(self) -> None:
         assert self._snapshot is not None
         data = rewrite(self._snapshot(), self._boot, self._supervisor)
+        limit = max(_LARGE, 2 * len(data))
         temporary = self._path + ".new"
-        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
-        descriptor = os.open(temporary, flags, 0o600)
+        os.makedirs(os.path.dirname(self._path), mode=0o755, exist_ok=True)
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(temporary)  # whatever somebody may have put there, a link for one
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         try:
-            if os.write(descriptor, data) != len(data):
-                raise OSError(28, "No space left on device")
+            _write(descriptor, data, 0)
+            # Room for all that is written before this is done again, and as much for the time when it can't be.
+            with contextlib.suppress(OSError):
+                os.posix_fallocate(descriptor, 0, 2 * limit)
             os.rename(temporary, self._path)
         except OSError:
             os.close(descriptor)
+            with contextlib.suppress(OSError):
+                os.unlink(temporary)
             raise
         if self._descriptor >= 0:
             os.close(self._descriptor)
         self._descriptor = descriptor
         self._size = len(data)
-        self._limit = max(_LARGE, 2 * len(data))
+        self._limit = limit
+        self._failing = False
 
     def write(self, *items: object) -> None:
         """Append one line."""
         line = encode(*items)
         try:
-            if self._failing:
+            if self._descriptor < 0 or self._broken:
                 self._rewrite()
-                self._failing = False
-            if os.write(self._descriptor, line) != len(line):
-                raise OSError(28, "No space left on device")
+                self._broken = False
+            _write(self._descriptor, line, self._size)
             self._size += len(line)
-            if self._size > self._limit:
-                self._rewrite()
         except OSError as error:
+            self._broken = True
+            self._fail(error)
+            return
+        if self._size > self._limit or not os.fstat(self._descriptor).st_nlink:
+            self._renew()
+
+    def _renew(self) -> None:
+        """Write the record anew: it is long, or somebody has removed it; if that fails the old one still serves."""
+        try:
+            self._rewrite()
+        except OSError as error:
+            self._limit = self._size + _LARGE // 4
             self._fail(error)
 
     def _fail(self, error: OSError) -> None:
         if not self._failing:
-            _log.error(
-                "%s can't be written (%s): after a crash now, running programs may not be found again",
-                self._path,
-                error.strerror,
-            )
+            consequence = "after a crash now, running programs may not be found again" if self._broken else "it is kept"
+            _log.error("%s can't be written (%s): %s", self._path, error.strerror, consequence)
         self._failing = True
 
     def close(self, *, remove: bool) -> None:
@@ -105,5 +124,16 @@ class Recorder:
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
-        if remove and self._snapshot and os.path.exists(self._path):
-            os.unlink(self._path)
+        if remove and self._snapshot:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(self._path)
+
+
+def _write(descriptor: int, data: bytes, position: int) -> None:
+    """Write all at a position.
+
+    Raises:
+        OSError: it can't all be written.
+    """
+    if os.pwrite(descriptor, data, position) != len(data):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

@@ -6,7 +6,6 @@ and what is known of each process, also of those that are just being started or 
 
 from __future__ import annotations
 
-import logging
 import os
 from typing import TYPE_CHECKING
 
@@ -17,13 +16,11 @@ from genii.system.process import reap
 from genii.system.procfs import start_time
 
 if TYPE_CHECKING:
-    from genii.supervise.elastic import Elastic
     from genii.supervise.process import Process
     from genii.supervise.supervisor import Supervisor
 
 __all__ = ["begin", "collect", "restore"]
 
-_log = logging.getLogger(__name__)
 _LIFE = tuple(name for name in Life._fields if name != "state")
 
 
@@ -42,11 +39,12 @@ def collect(supervisor: Supervisor, handover: Handover) -> None:
     handover.lost = dict(output.lost)
     handover.sockets = [Listener(url=url, descriptor=number) for url, number in supervisor.sockets.bound()]
     handover.files = services.spawner.file_limit
-    handover.slots = [_slot(process, supervisor.elastic) for process in supervisor.slots]
+    handover.slots = [_slot(process) for process in supervisor.slots]
     handover.starts, handover.stops = supervisor.ordering.wishes()
     handover.wishes = dict(supervisor.wishes)
     handover.scales = dict(supervisor.scales)
     handover.paused = sorted(supervisor.elastic.paused)
+    handover.leaving = [process.name for process in supervisor.slots if supervisor.elastic.leaving(process)]
     handover.runs, handover.due = supervisor.triggers.runs(), supervisor.triggers.due()
     handover.repeats = supervisor.triggers.repeats()
     handover.helpers = sorted(services.spawner.helpers)
@@ -55,10 +53,12 @@ def collect(supervisor: Supervisor, handover: Handover) -> None:
     handover.spawns, handover.exits = services.spawns, services.exits
 
 
-def _slot(process: Process, elastic: Elastic) -> Slot:
+def _slot(process: Process) -> Slot:
     pid = process.life.pid
     slot = Slot(
         name=process.name,
+        program=process.template.name,
+        number=process.number,
         state=process.state.name,
         group=process.group,
         digest=process.digest,
@@ -71,7 +71,6 @@ def _slot(process: Process, elastic: Elastic) -> Slot:
         job=process.work.job,
         jobs_left=process.work.left,
         paused=process.work.paused,
-        leaving=elastic.leaving(process),
         note=process.note,
     )
     for name in _LIFE:
@@ -96,21 +95,15 @@ def restore(supervisor: Supervisor, handover: Handover) -> None:
         supervisor.sockets.restore(listener.url, listener.descriptor, supervisor.settings.programs.values())
     supervisor.scales = dict(handover.scales)
     supervisor.wishes = dict(handover.wishes)
-    supervisor.elastic.define({slot.name for slot in handover.slots})
-    supervisor.elastic.paused = set(handover.paused)
+    for program in supervisor.settings.programs.values():
+        supervisor.slots.define(program, 0)
     supervisor.started_at = handover.started_at
     supervisor.serial = handover.serial
     supervisor.upgrades = handover.upgrades
     services.spawns, services.exits = handover.spawns, handover.exits
     for slot in handover.slots:
-        process = supervisor.slots.get(slot.name)
-        if process is None:
-            _log.error("%s: this version has no place for it; its process %d is left alone", slot.name, slot.pid)
-        else:
-            life = Life(state=State[slot.state], **{name: getattr(slot, name) for name in _LIFE})
-            process.restore(slot, life)
-            if slot.leaving:
-                supervisor.elastic.let_go(process)
+        life = Life(state=State[slot.state], **{name: getattr(slot, name) for name in _LIFE})
+        supervisor.slots.add(supervisor.slots.programs[slot.program], slot.number).restore(slot, life)
 
 
 def begin(supervisor: Supervisor, handover: Handover) -> None:
@@ -122,6 +115,7 @@ def begin(supervisor: Supervisor, handover: Handover) -> None:
         process.resume()
         if process.state.alive and _is_watched(process):
             supervisor.health.changed(process)
+    supervisor.elastic.restore(handover.paused, handover.leaving)
     slots = supervisor.slots
     supervisor.ordering.start(slot for name in handover.starts if (slot := slots.get(name)))
     supervisor.ordering.stop(slot for name in handover.stops if (slot := slots.get(name)))
