@@ -46,10 +46,10 @@ class Chosen:
 
     def hosts(self) -> list[tuple[Host, Place]]:
         """Return the hosts with their roles."""
+        from genii.cli.fleet import read_inventories
         from genii.deploy.hosts import places
-        from genii.fleet.inventory import from_settings
 
-        return places(self.deployment, from_settings(self._fleet), self._only)
+        return places(self.deployment, read_inventories(self._fleet, []), self._only)
 
     def transport(self) -> Transport:
         """Open the way to them."""
