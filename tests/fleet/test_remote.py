@@ -155,7 +155,9 @@ def test_a_wrong_password_is_not_tried_twice() -> None:
         here(lambda host: host.expect(command, {"Password: ": Secret("wrong")}, timeout=30))
 
 
-def test_without_a_command_it_is_the_login_shell() -> None:
+def test_without_a_command_it_is_the_login_shell(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SHELL", "/bin/sh")  # one that does not run whatever people have in their .bashrc
+    monkeypatch.setenv("PS1", "$ ")
     result = here(lambda host: host.expect([(r"[$#] ", "echo $((40 + 2))"), (r"^42$", None)], timeout=30))
     assert "42" in result.stdout
 
