@@ -60,6 +60,8 @@ def _run(options: Options, words: str, path: str, loader: tuple[int, int] | None
     if not settings.programs and not settings.supervisord:
         raise NotAllowed(f"{settings.path}: no program is declared; add a [program.NAME] section")
     if settings.http.tls_certificate and "GENII_TLS" not in os.environ:
+        if options.report >= 0:
+            os.set_inheritable(options.report, True)
         _begin_again(words, path, keeper[1], GENII_TLS="1")  # only now is it known that ssl is needed
     if not settings.supervisord:  # there it is only for daemons, see genii.cli.supervisord
         os.umask(settings.umask)
