@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 export UV_PYTHON_DOWNLOADS := never
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-fast chaos lint types bench docs clean
+.PHONY: help setup demo test test-fast chaos fuzz soak lint types bench docs clean
 
 help: ## show the verbs
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | column -t -s '	'
@@ -26,6 +26,12 @@ test-fast: setup ## the tests that people run while they work (under two minutes
 
 chaos: setup ## kill, stop and starve everything at random (ROUNDS=1000 for long)
 	GENII_CHAOS=$(or $(ROUNDS),25) $(BIN)/pytest tests/chaos
+
+soak: setup ## a day in an hour: 1,000 programs, crashes, updates, upgrades (MINUTES=60)
+	$(BIN)/python tools/soak.py $(or $(MINUTES),10)
+
+fuzz: setup ## feed the job server's parser and broker with nonsense for some minutes (ROUNDS=50)
+	GENII_FUZZ=$(or $(ROUNDS),50) $(BIN)/pytest tests/gearman/test_broker_fuzz.py tests/gearman/test_protocol.py
 
 lint: setup ## format check and lint
 	$(BIN)/ruff format --check .

@@ -18,6 +18,7 @@ if TYPE_CHECKING:  # the names below, for type checkers; importing typing would 
     from genii.events.app import App as App
     from genii.events.signals import Signals as Signals
     from genii.fleet.blocking import Remote as Remote
+    from genii.fleet.expect import expect as expect
     from genii.fleet.secret import Secret as Secret
     from genii.fleet.task import task as task
     from genii.fleet.task_result import TaskResult as TaskResult
@@ -50,6 +51,7 @@ _PUBLIC: dict[str, str] = {
     "__version__": "genii.version",
     "daemonize": "genii.system.daemonize",
     "errors": "genii.errors",
+    "expect": "genii.fleet.expect",
     "notify": "genii.system.notify",
     "patterns": "genii.patterns",
     "prefork": "genii.serve.prefork",

@@ -14,7 +14,7 @@ TEXT = (Path(__file__).parents[2] / "docs" / "cli.md").read_text()
 SECTIONS = dict(re.findall(r"^### genii (\w+)\n(.*?)(?=^##|\Z)", TEXT, re.MULTILINE | re.DOTALL))
 OF_ALL = {"-h", "--help", "-c", "--config", "--server"}
 ELSEWHERE = {"up", "init", "check", "export", "daemonize", "nohup", "jobs", "work", "supervisord", "supervisorctl",
-             "echo_supervisord_conf", "pidproxy", "tasks", "task"}  # fmt: skip
+             "echo_supervisord_conf", "pidproxy", "tasks", "task", "bootstrap"}  # fmt: skip
 """Commands with a page of their own."""
 
 

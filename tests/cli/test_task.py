@@ -162,7 +162,7 @@ def test_a_list_is_many_words(genii: Genii) -> None:
         (["motd", "x", "/y", "--tiems", "3"], "there is no option or argument '--tiems' here; did you mean '--times'"),
         (["motd", "x", "/y", "z"], "there is no option or argument 'z' here"),
         (["motd", "x", "--text", "y", "/z"], "--text is given twice"),
-        (["guarded"], "the task guarded names no hosts"),
+        (["guarded"], "guarded names no hosts"),
         (["uptime"], "!web07: there is no such host or group"),
         (["uptime", "--local", "--timeout", "soon"], "'soon'"),
         (["uptime", "--local", "--sudo-password", "hunter2"], "--sudo-password says where the password is"),

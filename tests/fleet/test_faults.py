@@ -194,7 +194,7 @@ def test_more_hosts_than_the_limit_are_never_worked_on_at_once(sshd: Sshd) -> No
 
 def test_a_connection_that_is_kept_and_breaks_is_opened_anew(sshd: Sshd) -> None:
     async def main() -> list[str]:
-        states = []
+        states: list[str] = []
         async with Fleet(open_transport(sshd.settings), keep=True) as fleet:
             for text in ("true", "kill -9 $PPID; sleep 60", "true"):
                 (result,) = await run_command(fleet, [sshd.host(0)], Plan(Command(text)), Silence())

@@ -343,6 +343,68 @@ def test_an_interruption_ends_threads_and_processes_and_keeps_what_finished() ->
     assert not _runs(seen.lines[0][1])
 
 
+def test_hooks_still_reach_the_host_after_a_time_out(tmp_path: Path) -> None:
+    @genii.task(timeout=0.3)
+    def main(host: genii.Remote) -> None:
+        host.run("sleep 600")
+
+    @main.around
+    def locked(host: genii.Remote) -> Iterator[None]:
+        host.run(f"touch {tmp_path}/lock")
+        try:
+            yield
+        finally:
+            host.run(f"rm {tmp_path}/lock")
+
+    @main.after
+    async def after(host: genii.AsyncRemote, error: Exception | None) -> None:
+        await host.run(f"echo '{error}' > {tmp_path}/after")
+
+    assert isinstance(perform(main)["a"].error, TimedOut)
+    assert not (tmp_path / "lock").exists()
+    assert "took longer than 0.3 s" in (tmp_path / "after").read_text()
+
+
+@pytest.mark.parametrize("modern", [True, False])
+def test_an_interruption_runs_no_more_hooks(modern: bool, capfd: pytest.CaptureFixture[str]) -> None:
+    done: list[str] = []
+
+    async def waits(host: genii.AsyncRemote) -> None:
+        await host.run("echo $$; exec sleep 600", stream=True)
+
+    def blocks(host: genii.Remote) -> None:
+        host.run("echo $$; exec sleep 600", stream=True)
+
+    main = genii.task(waits if modern else blocks)
+
+    @main.around
+    def around(host: genii.Remote) -> Iterator[None]:
+        try:
+            yield
+        finally:
+            host.run("true")
+            done.append("around")
+
+    @main.after
+    def after(host: genii.Remote, error: Exception | None) -> None:
+        done.append("after")
+
+    seen = Seen()
+
+    async def interrupted() -> None:
+        async with Fleet(Here()) as fleet:
+            running = asyncio.ensure_future(Performance(main, {}, fleet, observer=seen).run([hosts("a")]))
+            await seen.said.wait()
+            running.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await running
+
+    asyncio.run(interrupted())
+    assert done == []
+    assert not _runs(seen.lines[0][1])
+    assert capfd.readouterr().err == ""
+
+
 def test_a_dry_run_asks_but_changes_nothing(tmp_path: Path) -> None:
     @genii.task
     def main(host: genii.Remote) -> None:

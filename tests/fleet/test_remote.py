@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytest
 
+import genii
 from genii.errors import CheckFailed, TimedOut, UsageError
 from genii.fleet.blocking import Remote
 from genii.fleet.dialogue import ExpectFailed
@@ -157,6 +158,13 @@ def test_a_wrong_password_is_not_tried_twice() -> None:
 def test_without_a_command_it_is_the_login_shell() -> None:
     result = here(lambda host: host.expect([(r"[$#] ", "echo $((40 + 2))"), (r"^42$", None)], timeout=30))
     assert "42" in result.stdout
+
+
+def test_a_program_of_this_machine_is_answered_without_any_host() -> None:
+    result = genii.expect(ASKING, {r"[Pp]assword: ": Secret("hunter2"), r"\[y/N\]": ["n"]}, timeout="30s")
+    assert (result.status, result.ok) == (1, False)
+    assert "got ****** and n" in result.stdout
+    assert "hunter2" not in repr(result)
 
 
 def test_a_dialogue_needs_answers() -> None:

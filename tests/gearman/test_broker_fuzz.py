@@ -264,3 +264,67 @@ def survive(chunks: list[bytes]) -> None:
             break
     broker.receive(other, request(Kind.ECHO_REQ, b"unharmed"), 0.0)
     assert PacketReader().feed(b"".join(other.out))[-1] == (Kind.ECHO_RES, b"unharmed")
+
+
+CONVERSATION = [
+    request(Kind.CAN_DO, b"f"),
+    request(Kind.CAN_DO_TIMEOUT, b"g", b"2000"),
+    request(Kind.SET_CLIENT_ID, b"me"),
+    request(Kind.OPTION_REQ, b"exceptions"),
+    request(Kind.SUBMIT_JOB, b"f", b"key", b"payload"),
+    request(Kind.SUBMIT_JOB_HIGH_BG, b"g", b"", b"payload"),
+    request(Kind.SUBMIT_JOB_EPOCH, b"f", b"", b"1700000000", b"x"),
+    request(Kind.SUBMIT_JOB_SCHED, b"f", b"", b"*", b"*", b"*", b"*", b"1", b"x"),
+    request(Kind.SUBMIT_REDUCE_JOB, b"f", b"", b"reducer", b"aggregate", b"x"),
+    request(Kind.GRAB_JOB_ALL),
+    request(Kind.WORK_STATUS, b"H:localhost:1", b"1", b"2"),
+    request(Kind.WORK_DATA, b"H:localhost:1", b"x"),
+    request(Kind.GET_STATUS, b"H:localhost:1"),
+    request(Kind.GET_STATUS_UNIQUE, b"key"),
+    b"status\nworkers\r\nmaxqueue f 3\nshow jobs\n",
+    request(Kind.WORK_COMPLETE, b"H:localhost:1", b"result"),
+    request(Kind.GRAB_JOB_UNIQ),
+    request(Kind.WORK_FAIL, b"H:localhost:2"),
+    request(Kind.PRE_SLEEP),
+    request(Kind.RESET_ABILITIES),
+]
+"""Something of everything, whose bytes are then spoilt."""
+
+damage = st.tuples(
+    st.sampled_from(["flip", "set", "drop", "repeat", "insert"]), st.integers(0, 1 << 20), st.integers(0, 255)
+)
+
+
+def spoil(stream: bytearray, how: str, where: int, value: int) -> None:
+    """Do one kind of damage at a place of the stream."""
+    at = where % max(1, len(stream))
+    if how == "flip" and stream:
+        stream[at] ^= 1 << value % 8
+    elif how == "set" and stream:
+        stream[at] = value
+    elif how == "drop":
+        del stream[at : at + value % 16]
+    elif how == "repeat":
+        stream[at:at] = stream[at : at + value % 64]
+    elif how == "insert":
+        stream[at:at] = bytes([value]) * (where % 5)
+
+
+@settings(max_examples=300 * EXAMPLES, deadline=None)
+@given(
+    st.permutations(range(len(CONVERSATION))),
+    st.lists(damage, max_size=8),
+    st.lists(st.integers(1, 60), min_size=1, max_size=20),
+)
+def test_survives_conversations_with_spoilt_bytes(
+    order: list[int], damages: list[tuple[str, int, int]], sizes: list[int]
+) -> None:
+    stream = bytearray(b"".join(CONVERSATION[number] for number in order))
+    for how, where, value in damages:
+        spoil(stream, how, where, value)
+    chunks: list[bytes] = []
+    while stream:
+        size = sizes[len(chunks) % len(sizes)]
+        chunks.append(bytes(stream[:size]))
+        del stream[:size]
+    survive(chunks)

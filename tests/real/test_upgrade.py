@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
@@ -480,3 +481,72 @@ def test_a_scheduled_run_happens_once(site: Site, fault: str) -> None:
         after += time.time() > due + 0.1
     site.line("report", "done")
     assert site.lines("report") == ["done"]
+
+
+@pytest.fixture
+def certificate(tmp_path: Path) -> Path:
+    """A certificate of our own for localhost, with its key in the same file."""
+    if not shutil.which("openssl"):
+        pytest.skip("the command openssl is not here")
+    path = tmp_path / "tls.pem"
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
+         "-keyout", path, "-out", tmp_path / "cert.pem", "-days", "2", "-subj", "/CN=localhost",
+         "-addext", "subjectAltName=DNS:localhost"],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    path.write_bytes(path.read_bytes() + (tmp_path / "cert.pem").read_bytes())
+    return path
+
+
+def test_the_api_over_tls_goes_on(site: Site, certificate: Path) -> None:
+    import ssl
+
+    site.write(
+        '[program.job]\ncommand = "sleep 1000"\n'
+        '[http]\nlisten = "127.0.0.1:0"\nusername = "me"\npassword = "secret"\n'
+        f'tls = {{ certificate = "{certificate}", key = "{certificate}" }}\n'
+    )
+    site.up()
+    pid = site.supervisor_pid()
+    port = listening_port(pid)
+    context = ssl.create_default_context(cafile=str(certificate))
+
+    def ask() -> bytes:
+        import socket
+        from base64 import b64encode
+
+        plain = socket.create_connection(("127.0.0.1", port), PATIENCE)
+        with context.wrap_socket(plain, server_hostname="localhost") as connection:
+            connection.sendall(
+                b"GET /api/v1/supervisor HTTP/1.1\r\nHost: localhost:%d\r\nAuthorization: Basic %b\r\n"
+                b"Connection: close\r\n\r\n" % (port, b64encode(b"me:secret"))
+            )
+            answer = b""
+            while piece := connection.recv(65536):
+                answer += piece
+        return answer
+
+    assert ask().startswith(b"HTTP/1.1 200 ")
+    upgrade(site)
+    assert (site.supervisor_pid(), listening_port(pid)) == (pid, port)
+    answer = ask()
+    assert answer.startswith(b"HTTP/1.1 200 ")
+    assert b'"upgrades":1' in answer
+    assert not [child for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split() if is_zombie(child)]
+
+
+def is_zombie(pid: str) -> bool:
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    return False
+
+
+def listening_port(pid: int) -> int:
+    """Return the TCP port that a process listens at."""
+    inodes = {name[8:-1] for name in open_files(pid) if name.startswith("socket:[")}
+    for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
+        words = line.split()
+        if words[3] == "0A" and words[9] in inodes:
+            return int(words[1].rpartition(":")[2], 16)
+    raise AssertionError("it listens nowhere")

@@ -348,7 +348,7 @@ def test_a_client_that_sends_byte_by_byte_loses_its_request_and_no_other(start: 
             text += connection.recv(100)
         connection.sendall(b"%d %s" % (os.getpid(), text))
     """
-    server = start(code, "workers=2, request_timeout=1")
+    server = start(code, "workers=2, request_timeout=2")
     with server.connect() as slow:
         slow.settimeout(0.05)
         answers = 0
@@ -364,7 +364,7 @@ def test_a_client_that_sends_byte_by_byte_loses_its_request_and_no_other(start: 
                 ended = True
     assert ended
     assert answers
-    server.wait_for("takes longer than 1 s")
+    server.wait_for("takes longer than 2 s")
 
 
 @pytest.mark.slow
@@ -375,7 +375,7 @@ def test_survives_ten_thousand_connections_at_once_with_a_short_queue(start: Sta
     other = tmp_path / "0" / "s.sock"
     server = start("", f"workers=2, backlog=5, listen=['unix:{other}', '127.0.0.1:0']")
     port = int(re.search(r"127\.0\.0\.1:(\d+)", server.log)[1])  # type: ignore[index]
-    before = set(server.workers)
+    before = set(wait_until(lambda: len(server.workers) == 2 and server.workers, "two workers"))
     resource.setrlimit(resource.RLIMIT_NOFILE, (11_000, hard))
     clients = []
     try:

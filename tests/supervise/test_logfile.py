@@ -149,3 +149,14 @@ def test_a_rotated_file_may_be_read_by_whom_the_old_one_could_be(tmp_path: Path)
     log.close()
     assert (tmp_path / "a.log.1").exists()
     assert path.stat().st_mode & 0o777 == 0o664
+
+
+def test_a_file_that_was_closed_is_opened_at_the_next_line(tmp_path: Path) -> None:
+    path = tmp_path / "a.log"
+    log = LogFile(str(path), 0, 1, 0.0, compress=False)
+    append(log, b"one\n", 5.0)
+    path.rename(tmp_path / "moved")
+    log.close()
+    append(log, b"two\n", 5.1)
+    log.close()
+    assert path.read_bytes() == b"two\n"

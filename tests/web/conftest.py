@@ -71,6 +71,17 @@ restart = "never"
 [program.idle]
 command = "sleep 1000"
 autostart = false
+
+[hosts]
+db1 = {{ address = "127.0.0.1", user = "admin", port = 1 }}
+
+[groups]
+web = ["web[01-02].example"]
+
+[deploy.shop]
+repository = "{{here}}/shop.git"
+to = "/srv/shop"
+hosts = ["db1"]
 """
 
 WEB = r"""

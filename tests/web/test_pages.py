@@ -11,6 +11,7 @@ from axe_core_python.sync_playwright import Axe
 from playwright.sync_api import expect
 from tests.web.conftest import NASTY, PASSWORD, PATIENCE, listen_to, url_of
 
+from genii.deploy.record import Record, record_path
 from genii.gearman.client import Client as JobClient
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.compat, pytest.mark.xdist_group("bro
 expect.set_options(timeout=PATIENCE)
 
 PAGES = (
-    *("", "logs", "pools", "jobs", "schedules", "watches", "configuration", "activity"),
+    *("", "logs", "pools", "jobs", "schedules", "watches", "deployments", "hosts", "configuration", "activity"),
     *(f"program/web:0{tab}" for tab in ("", "/log", "/events", "/environment", "/declaration")),
 )
 
@@ -228,6 +229,42 @@ def test_a_watch_shows_what_a_change_has_brought(page: Page, site: Site) -> None
     expect(table).to_contain_text("assets")
     (site.path / "assets" / "new.css").write_text("a")
     expect(table).to_contain_text("exit 0 at")
+
+
+def test_deployments_are_told_with_their_log_and_rolled_back(page: Page, site: Site) -> None:
+    record = Record(record_path(str(site.state_dir)))
+    numbers = []
+    for release, status in (("20261120080000", "good"), ("20261121080000", "failed")):
+        number = record.begin(
+            name="shop", action="deploy", release=release, revision="0123456789abcdef", branch="main", by="<b>ann</b>",
+            control="here", started=time.time(), hosts=["db1"],
+        )  # fmt: skip
+        record.add(
+            number,
+            [
+                (1.0, "db1", "check", "output", "\x1b[32mchecked\x1b[0m <i>", 0, 0.0),
+                (2.0, "db1", "check", "end", "", 3, 1.5),
+            ],
+        )
+        record.end(number, time.time(), status, "", {"db1": status})
+        numbers.append(number)
+    page.goto("/#/deployments")
+    table = page.get_by_role("table", name="Deployments")
+    expect(table).to_contain_text("20261121080000")
+    expect(table).to_contain_text("<b>ann</b>")
+    page.get_by_role("link", name=f"#{numbers[1]}").click()
+    expect(page.get_by_role("log")).to_contain_text("db1 check │ checked <i>")
+    expect(page.get_by_role("log")).to_contain_text("failed with 3 in 1.5 s")
+    page.goto("/#/hosts")
+    expect(page.get_by_role("table", name="Hosts")).to_contain_text("admin@127.0.0.1:1")
+    expect(page.get_by_role("table", name="Hosts")).to_contain_text("web02.example")
+    page.goto("/#/deployments")
+    page.get_by_role("button", name="Roll back…").click()
+    expect(page.get_by_role("dialog")).to_contain_text("The last good release before is 20261120080000")
+    page.get_by_role("dialog").get_by_role("button", name="Roll back").click()
+    # The host refuses connections, which the record tells, or the command itself where it does not come that far.
+    expect(page.locator("body")).to_contain_text(re.compile(r"The roll-back said|roll-back"))
+    expect(page.locator("main")).not_to_contain_text("is going on", timeout=PATIENCE)
 
 
 def test_the_pending_difference_is_shown_and_applied(page: Page, site: Site) -> None:

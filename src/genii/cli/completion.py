@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from genii.cli.parser import build_parser
+from genii.cli.parser import add_on, build_parser
 from genii.cli.shells import Known, Option
 from genii.cli.table import COMMANDS
 
@@ -22,6 +22,8 @@ def known_commands() -> Iterator[Known]:
     for name, command in COMMANDS.items():
         parser = build_parser(name, command.help)
         import_module(f"genii.cli.{command.module}").configure(parser)
+        if command.on_hosts:
+            add_on(parser)
         yield Known(name, command.help, tuple(_options(parser)), _arguments(parser), _subcommands(parser))
 
 

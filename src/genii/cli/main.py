@@ -117,14 +117,14 @@ def _run_command(split: _Words) -> int:
     import argparse
     from importlib import import_module
 
-    from genii.cli.parser import build_parser
+    from genii.cli.parser import add_on, build_parser
 
     command = COMMANDS[split.command]
     parser = build_parser(split.command, command.help)
     module = import_module(f"genii.cli.{command.module}")
     module.configure(parser)
     if command.on_hosts:
-        parser.add_argument("--on", metavar="HOSTS", action="append", help="the supervisors of these hosts, over SSH")
+        add_on(parser)
     defaults: argparse.Namespace = argparse.Namespace(config=split.config, server=split.server)
     options = parser.parse_command(split.rest, defaults)
     if command.on_hosts and options.on:

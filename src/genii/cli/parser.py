@@ -6,22 +6,21 @@ import argparse
 import sys
 from typing import TYPE_CHECKING, NoReturn
 
-from genii.cli.terminal import Paint
+from genii.cli.terminal import Paint, table_width
 from genii.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-__all__ = ["Parser", "add_names", "add_timeout", "build_parser", "complete_with", "suggest"]
+__all__ = ["Parser", "add_names", "add_on", "add_timeout", "build_parser", "complete_with", "suggest"]
 
 
 class _Formatter(argparse.RawDescriptionHelpFormatter):
     """Write headings in bold and keep the lines of the description as they are."""
 
     def __init__(self, prog: str) -> None:
-        from shutil import get_terminal_size
-
-        super().__init__(prog, max_help_position=28, width=min(100, get_terminal_size().columns - 2))
+        width = table_width(sys.stdout)
+        super().__init__(prog, max_help_position=28, width=min(100, width - 2) if width else 100)
 
     def start_section(self, heading: str | None) -> None:
         super().start_section(Paint(sys.stdout)((heading or "").capitalize(), "bold"))
@@ -83,6 +82,11 @@ def add_names(parser: argparse.ArgumentParser, *, required: bool, what: str = ""
     """Add the names of programs or processes, which the shell completes."""
     text = what or "programs, or processes such as web:0" + (", or 'all'" if required else " (default: all)")
     complete_with(parser.add_argument("names", metavar="NAME", nargs="+" if required else "*", help=text), "programs")
+
+
+def add_on(parser: argparse.ArgumentParser) -> None:
+    """Add the option of the commands that other hosts' supervisors understand, too."""
+    parser.add_argument("--on", metavar="HOSTS", action="append", help="the supervisors of these hosts, over SSH")
 
 
 def add_timeout(parser: argparse.ArgumentParser) -> None:

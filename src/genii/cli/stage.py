@@ -85,11 +85,13 @@ class Stage(Observer):
         self._said: dict[str, list[str]] = {}
         self._log: TextIO | None = None
         self._begun = time.monotonic()
+        self._is_users = not task.function.__module__.startswith("genii.")
         self.outcomes: list[Outcome] = []
 
     def __enter__(self) -> Self:
-        if self._options.log:
-            descriptor = os.open(self._options.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        log = getattr(self._options, "log", None)
+        if log:
+            descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
             self._log = open(descriptor, "a", encoding="utf-8", buffering=1)
         sys.stdout = self._printed
         self._write_log("-", f"task {self._task.name} begins on {self._count} hosts")
@@ -99,7 +101,7 @@ class Stage(Observer):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         sys.stdout = self._out
-        if kind is None or self.outcomes:
+        if kind in (None, KeyboardInterrupt) or self.outcomes:
             self._tell_end()
         if self._log is not None:
             self._log.close()
@@ -129,7 +131,7 @@ class Stage(Observer):
             return
         first = result.command.strip().partition("\n")[0]
         self._tell(f"{self._paint_error(host, 'cyan')}: {first}: {ended}")
-        if result.difference and (result.planned or self._options.diff):
+        if result.difference and (result.planned or getattr(self._options, "diff", False)):
             for line in result.difference.splitlines():
                 self._tell(f"  {self._paint_error(printable(line), _colour(line))}")
 
@@ -165,7 +167,7 @@ class Stage(Observer):
         path = self._task.place[0]
         file, line, function = place_of(error, path)
         text = describe(error).removeprefix(f"{host}: ")
-        if not line:
+        if not line or not self._is_users:
             return text
         here = os.getcwd() + os.sep
         return f"{file.removeprefix(here)}:{line}: in {function}: {text}"

@@ -48,6 +48,7 @@ COMMANDS: dict[str, Command] = {
     "deploy": Command("Hosts", "bring a release to hosts: check, switch, watch, take back if it is not well", "deploy"),
     "rollback": Command("Hosts", "take hosts back to the release before", "rollback"),
     "releases": Command("Hosts", "which release is where, and the record of deployments", "releases"),
+    "bootstrap": Command("Hosts", "put Python and genii on hosts that have neither", "bootstrap"),
     "init": Command("Tools", "write a commented genii.toml for this folder", "init"),
     "check": Command("Tools", "check a configuration: file:line:col: what is wrong", "check", on_hosts=True),
     "export": Command("Tools", "print a JSON Schema, a completion script, a supervisord.conf as TOML", "export"),

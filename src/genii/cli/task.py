@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from genii.fleet.task import Task
     from genii.fleet.transport import Host
 
-__all__ = ["configure", "run"]
+__all__ = ["configure", "perform", "run"]
 
 _EPILOG = """\
 examples:
@@ -63,12 +63,12 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Run the task; return the exit code."""
     tasks = load(options)
-    task = tasks.get(options.name)
+    task = tasks.get(options.name) or tasks.get(options.name.replace("_", "-"))
     if task is None:
         hint = suggest(options.name, tasks) or " ('genii tasks' lists them)"
         raise UsageError(f"there is no task {options.name!r}{hint}")
     options = _parser(task).parse_command(options.words, options, mixed=True)
-    return _perform(task, _values(task, options), options)
+    return perform(task, _values(task, options), options)
 
 
 # -- words ------------------------------------------------------------------------------------------------------------
@@ -132,20 +132,21 @@ def _stages(task: Task, options: argparse.Namespace) -> tuple[FleetSettings, lis
 
     if options.local:
         return FleetSettings(transport="local"), [[Host("localhost")]]
-    if options.on or options.inventory or not task.hosts:
+    if options.on or not task.hosts:
         if not (options.on or options.inventory):
-            raise UsageError(f"the task {task.name} names no hosts; say where with --on HOSTS, or --local")
+            raise UsageError(f"{task.name} names no hosts; say where with --on HOSTS, or --local")
         settings, hosts = fleet.load(options)
         return settings, [hosts]
     settings = fleet.read_settings(options)
-    inventory = fleet.read_inventories(settings, [])
+    inventory = fleet.read_inventories(settings, options.inventory)
     return settings, [inventory.select(pattern) for pattern in task.hosts]
 
 
 # -- run --------------------------------------------------------------------------------------------------------------
 
 
-def _perform(task: Task, values: dict[str, Any], options: argparse.Namespace) -> int:
+def perform(task: Task, values: dict[str, Any], options: argparse.Namespace) -> int:
+    """Run a task as the options say, show it, and return the exit code."""
     from genii.cli.connect import read_time
     from genii.cli.password import read_password
     from genii.cli.stage import Stage
@@ -156,19 +157,26 @@ def _perform(task: Task, values: dict[str, Any], options: argparse.Namespace) ->
     from genii.fleet.ways import open_transport
 
     reached, stages = _stages(task, options)
-    timeout = read_time(options.timeout) if options.timeout else reached.timeout
+    wanted = getattr(options, "timeout", None)
+    timeout = read_time(wanted) if wanted else reached.timeout
     password = read_password(options.sudo_password)
     settings = Settings(options.sudo, Secret(password or ""), options.dry_run, timeout or None)
     limit = reached.limit if options.limit else min(task.limit or reached.limit, reached.limit)
     count = len({host.name for one in stages for host in one})
 
-    async def perform(stage: Stage) -> None:
+    async def play(stage: Stage) -> None:
         async with Fleet(open_transport(reached), limit=limit) as hosts:
             performance = Performance(
-                task, values, hosts, settings, limit=limit, observer=stage, fail_fast=options.fail_fast
+                task,
+                values,
+                hosts,
+                settings,
+                limit=limit,
+                observer=stage,
+                fail_fast=getattr(options, "fail_fast", False),
             )
             await performance.run(stages)
 
     with Stage(task, count, options) as stage:
-        fleet.run_until_signal(perform(stage))
+        fleet.run_until_signal(play(stage))
     return stage.exit_code

@@ -77,6 +77,6 @@ class Audit:
             for line in lines:
                 try:
                     entries.append(msgspec.json.decode(line, type=Entry))
-                except msgspec.DecodeError:
+                except (msgspec.DecodeError, UnicodeDecodeError):
                     continue  # the first may be cut, the last may be unfinished
         return entries

@@ -60,6 +60,8 @@ def _run(options: Options, words: str, path: str, loader: tuple[int, int] | None
     if not settings.programs and not settings.supervisord:
         raise NotAllowed(f"{settings.path}: no program is declared; add a [program.NAME] section")
     if settings.http.tls_certificate and "GENII_TLS" not in os.environ:
+        if options.report >= 0:
+            os.set_inheritable(options.report, True)
         _begin_again(words, path, keeper[1], GENII_TLS="1")  # only now is it known that ssl is needed
     if not settings.supervisord:  # there it is only for daemons, see genii.cli.supervisord
         os.umask(settings.umask)
@@ -70,6 +72,7 @@ def _run(options: Options, words: str, path: str, loader: tuple[int, int] | None
         raise NotAllowed(f"can't make the state directory {settings.state_dir}: {error.strerror}") from None
     if settings.user and not settings.supervisord and os.geteuid() == 0:
         _become_user(settings, keeper[0])
+    _check_owner(settings.state_dir)
     with Claim(settings.state_dir) as claim:
         status = run(settings, options, path, keeper, claim)
     return _begin_again(words, path) if status == BEGIN_AGAIN else status
@@ -106,6 +109,22 @@ def _check_length(state_dir: str) -> None:
             f"{path} is too long for a socket ({_LONGEST_SOCKET} bytes at most); "
             "set state_dir in [supervisor] to a folder with a shorter path"
         )
+
+
+def _check_owner(state_dir: str) -> None:
+    """Refuse a state directory in which others could tell us what runs, and have us signal it.
+
+    Raises:
+        NotAllowed: it belongs to another user, or anybody may write to it.
+    """
+    found = os.stat(state_dir)
+    if found.st_uid not in (0, os.geteuid()):
+        raise NotAllowed(
+            f"the state directory {state_dir} belongs to another user ({found.st_uid}); run as that user, give it to "
+            "yours (chown -R), or set another state_dir in [supervisor]"
+        )
+    if found.st_mode & 0o002:
+        raise NotAllowed(f"anybody may write to the state directory {state_dir}; chmod o-w {state_dir}")
 
 
 def _become_user(settings: Settings, keeper_link: int) -> None:

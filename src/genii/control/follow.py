@@ -8,6 +8,7 @@ from typing import IO, TYPE_CHECKING, Self
 
 from genii.control.logs import Place, rotated, split_lines
 from genii.system.inotify import Inotify, Mask
+from genii.system.trusted import open_trusted
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -151,7 +152,7 @@ class Follower:
             self._file.close()
             self._file = None
         try:
-            self._file = open(path, "rb", buffering=0)  # noqa: SIM115 -- held as long as we follow
+            self._file = open(path, "rb", buffering=0, opener=open_trusted)  # noqa: SIM115 -- held as long as we follow
             self._watcher.add(path, Mask.MODIFY | Mask.MOVE_SELF)
         except FileNotFoundError:
             pass  # it will be made: the watch of the directory tells

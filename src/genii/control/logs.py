@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, cast
 
 from genii.control.timestamp import line_time
+from genii.system.trusted import open_trusted
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -110,8 +111,8 @@ def _open_log(path: str) -> IO[bytes]:
     if path.endswith(".gz"):
         import gzip
 
-        return cast("IO[bytes]", gzip.open(path, "rb"))
-    return open(path, "rb")
+        return cast("IO[bytes]", gzip.open(open(path, "rb", opener=open_trusted), "rb"))
+    return open(path, "rb", opener=open_trusted)
 
 
 async def _locate(path: str, count: int, end: int | None) -> tuple[int, int]:

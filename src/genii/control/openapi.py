@@ -21,6 +21,8 @@ from genii.control.query import (
     SessionAnswer,
     Statuses,
     UpdateQuery,
+    UpgradeQuery,
+    Upgrading,
 )
 from genii.control.queues import Jobs, JobServers
 from genii.supervise.report import SupervisorStatus
@@ -111,8 +113,9 @@ OPERATIONS = (
     Operation("POST", "/api/v1/signal", "Send a signal.", Results, ActionQuery),
     Operation("POST", "/api/v1/scale", "Change the number of processes of a program.", Results, ActionQuery),
     Operation("POST", "/api/v1/pause", "Have workers take no more jobs.", Results, ActionQuery),
-    Operation("POST", "/api/v1/resume", "Have workers take jobs again.", Results, ActionQuery),
+    Operation("POST", "/api/v1/resume", "Have paused workers take jobs again.", Results, ActionQuery),
     Operation("POST", "/api/v1/drain", "Stop workers when they have done their jobs.", Results, ActionQuery),
+    Operation("POST", "/api/v1/upgrade", "Replace the supervisor by another version.", Upgrading, UpgradeQuery),
     Operation("POST", "/api/v1/update", "Read the configuration again and apply it.", Differences, UpdateQuery),
     Operation("POST", "/api/v1/shutdown", "Stop everything and end.", dict, dict),
     Operation("POST", "/api/v1/jobs/cancel", "Drop a job that waits.", Results, JobQuery),

@@ -136,7 +136,7 @@ class ControlServer:
                 raise
         if self._front is None:
             # The dashboard stands above us: it is named to us, and loaded when it is asked for.
-            self._front = importlib.import_module(self._front_module).Front(self._target)
+            self._front = importlib.import_module(self._front_module).Front(self._target, self._api.audit)
         return self._front(request)
 
     async def close(self, grace: float = 2.0) -> None:
@@ -163,7 +163,8 @@ def _change_owner(path: str, owner: str) -> None:
     from pwd import getpwnam
 
     user, _, group = owner.partition(":")
-    os.chown(path, getpwnam(user).pw_uid if user else -1, getgrnam(group).gr_gid if group else -1)
+    uid, gid = getpwnam(user).pw_uid if user else -1, getgrnam(group).gr_gid if group else -1
+    os.chown(path, uid, gid, follow_symlinks=False)
 
 
 def _remove(path: str) -> None:

@@ -111,7 +111,7 @@ class Upgrade:
         last = output.rstrip().rpartition(b"\n")[2]
         try:
             return msgspec.json.decode(last, type=Verdict)
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, UnicodeDecodeError):
             said = last.decode(errors="replace") or f"exit code {status}"
             raise NotAllowed(f"not upgraded: the trial run of {self._origin.script} failed: {said}") from None
 

@@ -94,7 +94,7 @@ class Request:
 
         try:
             return msgspec.json.decode(self.body or b"{}", type=kind)
-        except (msgspec.DecodeError, RecursionError) as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise HttpError(400, f"the body is not the JSON that was expected: {error}") from error
 
 

@@ -8,14 +8,40 @@ from typing import TYPE_CHECKING
 
 from genii.errors import TimedOut
 from genii.fleet.dialogue import Dialogue, ExpectFailed
+from genii.fleet.task_result import TaskResult
+from genii.units import parse_duration
 
 if TYPE_CHECKING:
     from genii.fleet.dialogue import Answers
     from genii.fleet.transport import Connection, RemoteProcess
 
-__all__ = ["converse"]
+__all__ = ["converse", "expect"]
 
 _LOGIN_SHELL = 'exec "${SHELL:-/bin/sh}"'
+
+
+def expect(command: str, answers: Answers, *, timeout: float | str = 30) -> TaskResult:
+    """Run a command of this machine on a terminal and answer what it asks; no loop may run in this thread.
+
+    ``answers`` maps regular expressions to what is typed when they come; a list of pairs is waited for pair by pair.
+    What is a ``Secret`` is typed once and hidden. ``timeout`` is the longest wait for the next question or the end.
+
+    Raises:
+        ExpectFailed: something else happened; the text tells what was waited for and what came.
+        TimedOut: nothing that is waited for came in time; the program was killed.
+    """
+    from genii.fleet.local import LocalTransport
+    from genii.fleet.transport import Host
+
+    async def run() -> tuple[int, str]:
+        connection = await LocalTransport().connect(Host("localhost"))
+        try:
+            return await converse(connection, command, answers, parse_duration(timeout))
+        finally:
+            await connection.close()
+
+    status, transcript = asyncio.run(run())
+    return TaskResult("localhost", command, status, transcript)
 
 
 async def converse(connection: Connection, command: str, answers: Answers, timeout: float) -> tuple[int, str]:

@@ -6,22 +6,18 @@ An error on one host is that host's outcome and stops no other. Plain functions 
 from __future__ import annotations
 
 import asyncio
-import contextvars
-import inspect
-from contextlib import AsyncExitStack, aclosing, asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass, field, replace
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from genii.errors import GeniiError, TimedOut, UsageError
-from genii.fleet.blocking import Remote
+from genii.errors import GeniiError, TimedOut
+from genii.fleet.caller import Caller
 from genii.fleet.remote import Settings
 from genii.fleet.task import in_order
 from genii.fleet.verbs import AsyncRemote
-from genii.system.threads import ThreadPool
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+    from collections.abc import AsyncGenerator, Mapping, Sequence
 
     from genii import patterns
     from genii.fleet.engine import Fleet
@@ -33,8 +29,6 @@ __all__ = ["LIMIT", "Observer", "Outcome", "Performance"]
 
 LIMIT = 50
 """Hosts at once, unless something else is said."""
-_PATIENCE = 2.0
-"""Seconds that a thread has to end after its host was taken from it; then it is left behind."""
 
 
 @dataclass(slots=True)
@@ -99,7 +93,7 @@ class Performance:
         self._observer = observer or Observer()
         self._fail_fast = fail_fast
         self._failed = False
-        self._threads = ThreadPool(self._limit + 1, name="genii-task")
+        self._caller = Caller(self._limit)
 
     async def run(self, stages: Sequence[Sequence[Host]]) -> list[Outcome]:
         """Run the task on each stage's hosts, one stage after the other; return all outcomes as they came.
@@ -111,16 +105,16 @@ class Performance:
         names = [host.name for stage in todo for host in stage]
         try:
             for hook in self.task.hooks.begin:
-                await self._call(hook, names)
+                await self._caller.call(hook, names)
             try:
                 for stage in todo:
                     async with aclosing(self._each(stage)) as ended:
                         outcomes += [self._noted(one) async for one in ended]
             finally:
                 for hook in self.task.hooks.end:
-                    await self._call(hook, outcomes)
+                    await self._caller.call(hook, outcomes)
         finally:
-            self._threads.shutdown(wait=False)
+            self._caller.close()
         return outcomes
 
     def _each(self, stage: Sequence[Host]) -> AsyncGenerator[patterns.Outcome[Outcome], None]:
@@ -145,15 +139,11 @@ class Performance:
         host = connection.host.name
         self._observer.host_begins(host)
         outcome = Outcome(self.task.name, host)
-        limit = asyncio.timeout(self.task.timeout)
         try:
-            async with limit:
-                outcome.value = await self._perform(connection, outcome)
+            outcome.value = await self._perform(connection, outcome)
         except Exception as error:
             self._failed = True  # at once: the next host is chosen before this outcome is read
             outcome.error = error
-            if isinstance(error, TimeoutError) and limit.expired():
-                outcome.error = TimedOut(f"{host}: the task took longer than {self.task.timeout:g} s")
         return outcome
 
     async def _perform(self, connection: Connection, outcome: Outcome) -> Any:
@@ -179,64 +169,35 @@ class Performance:
         return value
 
     async def _with_hooks(self, task: Task, remote: AsyncRemote, values: Mapping[str, Any]) -> Any:
-        """Run one task's hooks and function on a host."""
-        waiting = Remote(remote, asyncio.get_running_loop())
-        failure: Exception | None = None
+        """Run one task's hooks and function on a host; an interruption skips the hooks that are left."""
         try:
             for hook in task.hooks.before:
-                await self._call(hook, _suitable(hook, remote, waiting))
+                await self._caller.call_on(remote, hook)
             async with AsyncExitStack() as stack:
                 for hook in task.hooks.around:
-                    await stack.enter_async_context(self._around(hook, remote, waiting))
-                function = task.function
-                return await self._call(function, _suitable(function, remote, waiting), **values)
+                    await stack.enter_async_context(self._caller.around(remote, hook))
+                value = await self._in_time(task, remote, values)
         except Exception as error:
-            failure = error
+            for hook in task.hooks.after:
+                await self._caller.call_on(remote, hook, error)
             raise
-        finally:
-            try:
-                for hook in task.hooks.after:
-                    await self._call(hook, _suitable(hook, remote, waiting), failure)
-            finally:
-                waiting.abandon()
+        for hook in task.hooks.after:
+            await self._caller.call_on(remote, hook, None)
+        return value
 
-    @asynccontextmanager
-    async def _around(self, hook: Callable[..., Any], remote: AsyncRemote, waiting: Remote) -> AsyncIterator[None]:
-        if inspect.isasyncgenfunction(hook):
-            async with asynccontextmanager(hook)(remote):
-                yield
-            return
-        manager = contextmanager(hook)(waiting)
-        await self._call(manager.__enter__, at=waiting)
+    async def _in_time(self, task: Task, remote: AsyncRemote, values: Mapping[str, Any]) -> Any:
+        limit = asyncio.timeout(task.timeout)
         try:
-            yield
-        except Exception as error:
-            if not await self._call(manager.__exit__, type(error), error, error.__traceback__, at=waiting):
+            async with limit:
+                return await self._caller.call_on(remote, task.function, **values)
+        except TimeoutError:
+            if not limit.expired():
                 raise
-        else:
-            await self._call(manager.__exit__, None, None, None, at=waiting)
-
-    async def _call(self, function: Callable[..., Any], *given: Any, at: Remote | None = None, **values: Any) -> Any:
-        """Call a function of the user: a coroutine function in the loop, any other in a thread."""
-        if inspect.iscoroutinefunction(function):
-            return await _contained(function, *given, **values)
-        context = contextvars.copy_context()
-        loop = asyncio.get_running_loop()
-        call = partial(context.run, partial(_guarded, function, *given, **values))
-        future = loop.run_in_executor(self._threads, call)
-        try:
-            return await asyncio.shield(future)
-        except asyncio.CancelledError:
-            host = at or (given[0] if given else None)
-            if isinstance(host, Remote):
-                host.abandon()
-            await asyncio.wait({future}, timeout=_PATIENCE)
-            if future.done() and not future.cancelled():
-                future.exception()
-            raise
+            raise TimedOut(f"{remote.name}: the task took longer than {task.timeout:g} s") from None
 
 
 def _distinct(stages: Sequence[Sequence[Host]]) -> list[list[Host]]:
+    """Return the stages with each host in the first of them that names it."""
     seen: set[str] = set()
     found = []
     for stage in stages:
@@ -244,27 +205,3 @@ def _distinct(stages: Sequence[Sequence[Host]]) -> list[list[Host]]:
         seen.update(fresh)
         found.append(list(fresh.values()))
     return found
-
-
-def _suitable(function: Callable[..., Any], remote: AsyncRemote, waiting: Remote) -> AsyncRemote | Remote:
-    return remote if inspect.iscoroutinefunction(function) else waiting
-
-
-def _guarded(function: Callable[..., Any], *given: Any, **values: Any) -> Any:
-    try:
-        return function(*given, **values)
-    except (SystemExit, KeyboardInterrupt, StopIteration) as error:
-        raise _ended(error) from error
-
-
-async def _contained(function: Callable[..., Any], *given: Any, **values: Any) -> Any:
-    try:
-        return await function(*given, **values)
-    except (SystemExit, KeyboardInterrupt) as error:
-        raise _ended(error) from error
-
-
-def _ended(error: BaseException) -> UsageError:
-    """Make an outcome of one host of what would end the whole program."""
-    text = f"the task raised {type(error).__name__}{f' ({error})' if str(error) else ''}: it ends on this host only"
-    return UsageError(text).with_traceback(error.__traceback__)

@@ -37,6 +37,7 @@ MAX_LINE = 8192
 _NO_JOB = encode(Kind.NO_JOB)
 _UNPACK = Struct(">QI").unpack_from
 """A header as two numbers: its magic and type together, which take one look-up, and the size."""
+_PACK = HEADER.pack
 _REQUEST = int.from_bytes(REQUEST, "big") << 32
 _SUBMITS = {
     _REQUEST + Kind.SUBMIT_JOB: (NORMAL, False),
@@ -314,16 +315,18 @@ class Broker(Queues):
         if limit:
             heappush(self._timeouts, (self._now + limit, next(self._sequence), job, job.retries))
             self.rescheduled = True
+        name, payload = function.name, job.payload
+        size = len(handle) + len(name) + len(payload) + 2
         if code == _GRAB:
-            body = b"\0".join((handle, function.name, job.payload))
-            answer = _ASSIGN
+            peer.emit(b"\0".join((_PACK(RESPONSE, _ASSIGN, size) + handle, name, payload)))
         elif code == _GRAB_ALL and job.reducer:
-            body = b"\0".join((handle, function.name, job.unique, job.reducer, job.payload))
-            answer = _ASSIGN_ALL
+            unique, reducer = job.unique, job.reducer
+            head = _PACK(RESPONSE, _ASSIGN_ALL, size + len(unique) + len(reducer) + 2) + handle
+            peer.emit(b"\0".join((head, name, unique, reducer, payload)))
         else:
-            body = b"\0".join((handle, function.name, job.unique, job.payload))
-            answer = _ASSIGN_UNIQ
-        peer.emit(HEADER.pack(RESPONSE, answer, len(body)) + body)
+            unique = job.unique
+            head = _PACK(RESPONSE, _ASSIGN_UNIQ, size + len(unique) + 1) + handle
+            peer.emit(b"\0".join((head, name, unique, payload)))
 
     def _pre_sleep(self, peer: Peer, _code: int, _data: bytes, _start: int, _stop: int) -> None:
         if peer.woken_for is not None:

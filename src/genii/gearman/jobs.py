@@ -75,6 +75,18 @@ class Function:
             self.dead -= 1
         return None
 
+    def take_first(self) -> Job | None:
+        """Take the first job of the highest priority that has one."""
+        if self.queued:
+            for queue in self.queues:
+                while queue:
+                    job = queue.popleft()
+                    if job.state == 2:
+                        self.queued -= 1
+                        return job
+                    self.dead -= 1
+        return None
+
     def forget(self, job: Job) -> None:
         """Mark a queued job as gone; its entry goes when a worker reaches it, or when too many have gathered."""
         job.state = 4

@@ -239,16 +239,17 @@ class Queues:
     def _take(self, peer: Peer) -> Job | None:
         """Take the next job for a worker: the highest priority first, then its functions in their order."""
         order = peer.order
-        ready = order if len(order) == 1 else [function for function in order if function.queued]
+        if len(order) == 1:
+            return order[0].take_first()
+        ready = [function for function in order if function.queued]
         for priority in _PRIORITIES:
             for function in ready:
-                if function.queues[priority]:
-                    job = function.take(priority)
-                    if job is not None:
-                        if self._round_robin and len(order) > 1:
-                            order.remove(function)
-                            order.append(function)
-                        return job
+                job = function.take(priority)
+                if job is not None:
+                    if self._round_robin:
+                        order.remove(function)
+                        order.append(function)
+                    return job
         return None
 
     def _wake(self, function: Function) -> None:

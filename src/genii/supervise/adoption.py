@@ -185,12 +185,23 @@ def _search(supervisor: Supervisor, memory: Memory, names: list[str]) -> None:
         variables = _environment(int(entry))
         for mark in marks.keys() & variables:
             pid = int(entry)
-            # The main process leads its session; what it started does not.
-            if owner in variables and os.getsid(pid) == pid:
-                name = marks[mark]
+            name = marks[mark]
+            # The main process leads its session; what it started does not. Others may use our marks, but not our users.
+            if owner in variables and os.getsid(pid) == pid and _is_user(supervisor.slots.get(name), pid):
                 started = _started(pid)
                 memory.processes[name] = Found(pid, started, time=_wall_time(started))
                 _log.warning("%s: found process %d by its mark", name, pid)
+
+
+def _is_user(process: Process | None, pid: int) -> bool:
+    """Say whether a process belongs to the user that its program is declared to run as."""
+    if process is None:
+        return False
+    declared = process.helper_command().uid
+    try:
+        return os.stat(f"/proc/{pid}").st_uid == (declared if declared >= 0 else os.geteuid())
+    except OSError:
+        return False
 
 
 def _wall_time(started: int) -> float:

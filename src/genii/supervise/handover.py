@@ -202,7 +202,7 @@ def open_envelope(data: bytes) -> Envelope:
     """
     try:
         return msgspec.json.decode(data, type=Envelope)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise HandoverError(f"the state that was handed over can't be read: {error}") from None
 
 
@@ -220,5 +220,5 @@ def decode(data: bytes) -> Handover:
         )
     try:
         return msgspec.json.decode(envelope.state, type=Handover)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise HandoverError(f"the state that was handed over can't be read: {error}") from None

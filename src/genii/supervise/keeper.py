@@ -456,7 +456,9 @@ class Keeper:
     def _compress(self, path: str) -> None:
         """Compress a backup in a process of its own: it takes long, and what it needs stays out of our memory."""
         try:
-            source = os.open(path, os.O_RDONLY | os.O_CLOEXEC)  # now: its name changes with the next rotation
+            source = os.open(
+                path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW
+            )  # now: its name changes with the next rotation
         except OSError:
             return
         pid = os.fork()

@@ -6,6 +6,7 @@ import os
 import time
 
 from genii.supervise.rotation import backup_names, next_boundary, split
+from genii.system.trusted import open_trusted
 
 TYPE_CHECKING = False  # typing itself is not worth its import here
 if TYPE_CHECKING:
@@ -154,10 +155,10 @@ class LogFile:
 
     def _open(self) -> None:
         try:
-            self._descriptor = os.open(self.path, _FLAGS, 0o640)
+            self._descriptor = open_trusted(self.path, _FLAGS)
         except FileNotFoundError:
             os.makedirs(os.path.dirname(self.path), mode=0o750, exist_ok=True)
-            self._descriptor = os.open(self.path, _FLAGS, 0o640)
+            self._descriptor = open_trusted(self.path, _FLAGS)
         there = os.fstat(self._descriptor)
         self._regular = (there.st_mode & 0o170000) == 0o100000
         os.set_blocking(self._descriptor, True)
@@ -213,10 +214,11 @@ class LogFile:
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
+            self._looked = -_LOOK_AGAIN
 
 
 def _last_byte(path: str, size: int) -> bytes:
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    descriptor = open_trusted(path, os.O_RDONLY)
     try:
         return os.pread(descriptor, 1, size - 1)
     finally:

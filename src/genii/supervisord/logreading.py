@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from genii.supervisord.faults import Fault
+from genii.system.trusted import open_trusted
 
 __all__ = ["read_log", "tail_log"]
 
@@ -21,7 +22,7 @@ def read_log(path: str, offset: int, length: int) -> str:
     if length < 0 or (offset < 0 and length):
         raise Fault("BAD_ARGUMENTS")
     try:
-        with open(path, "rb", buffering=0) as file:
+        with open(path, "rb", buffering=0, opener=open_trusted) as file:
             size = _size(file.fileno())
             start = max(0, size + offset) if offset < 0 else min(offset, size)
             count = min(size - start, length) if length else size - start
@@ -38,7 +39,7 @@ def tail_log(path: str, offset: int, length: int) -> tuple[str, int, bool]:
     What is returned are the last ``length`` bytes, also those before ``offset``; nothing where that is beyond the end.
     """
     try:
-        with open(path, "rb", buffering=0) as file:
+        with open(path, "rb", buffering=0, opener=open_trusted) as file:
             size = _size(file.fileno())
             overflow = size > offset + length
             length = max(0, min(length, _MOST))

@@ -13,6 +13,7 @@ from genii.supervisord.interface import Interface
 from genii.supervisord.mainlog import dress_log
 from genii.supervisord.server import Front
 from genii.supervisord.service import Mood, Service
+from genii.system.trusted import open_trusted
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -113,7 +114,7 @@ class Runtime:
 
     def _write_pidfile(self) -> None:
         try:
-            with open(self._pidfile, "w", encoding="ascii") as file:
+            with open(self._pidfile, "w", encoding="ascii", opener=open_trusted) as file:
                 file.write(f"{os.getpid()}\n")
         except OSError as error:
             _log.critical("could not write pidfile %s: %s", self._pidfile, error.strerror)
@@ -164,3 +165,4 @@ class Runtime:
         """Open all logs anew because of SIGUSR2."""
         _log.info("received SIGUSR2 indicating log reopen request")
         self.service.reopen()
+        self.service.make_logs()

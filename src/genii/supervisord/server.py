@@ -104,7 +104,7 @@ class Front:
             listener = listen_unix(config.path, mode=config.mode, complete=True)
             self._note_path(config.path)
             if config.uid >= 0:
-                os.chown(config.path, config.uid, config.gid)
+                os.chown(config.path, config.uid, config.gid, follow_symlinks=False)
             return [listener]
         except OSError as error:
             where = config.path or f"{config.host or '*'}:{config.port}"

@@ -74,13 +74,12 @@ def listen_unix(path: str, *, mode: int = 0o600, backlog: int = _BACKLOG, comple
         _remove_stale(path)
         if first != path:
             _remove_stale(first)
-        # The mode is there from the first moment: between bind and chmod anybody could connect.
-        earlier = os.umask(0o177)
+        # The mode is there from the first moment: chmod would come late, and would follow a link put there meanwhile.
+        earlier = os.umask(0o777 & ~mode)
         try:
             listener.bind(first)
         finally:
             os.umask(earlier)
-        os.chmod(first, mode)
         listener.listen(backlog)
         if first != path:
             _show(first, path)

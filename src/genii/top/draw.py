@@ -49,9 +49,11 @@ _HELP = """\
 
 
 class Style:
-    """What the terminal can show."""
+    """What the terminal can show, and where it stands."""
 
-    def __init__(self, *, colour: bool = True, unicode: bool = True) -> None:
+    def __init__(self, *, colour: bool = True, unicode: bool = True, offset: int = 0) -> None:
+        self.offset = offset
+        """Seconds that the time here is ahead of UTC."""
         self.colour = colour
         self.unicode = unicode
 
@@ -104,7 +106,7 @@ def draw(view: View, model: Model, style: Style, width: int, height: int, now: f
     elif view.page == "log":
         lines = _log(view, model, style, width, body)
     elif view.page == "events":
-        lines = [style.paint(fit("What happened", width), "bold"), *_events(model, width, body)]
+        lines = [style.paint(fit("What happened", width), "bold"), *_events(model, width, body, style.offset)]
     else:
         lines = [style.paint(fit("Keys", width), "bold"), *(fit(line, width) for line in _HELP.split("\n"))]
     lines = lines[: body + 1]
@@ -219,13 +221,12 @@ def _coloured(line: str, style: Style, width: int) -> str:
     return "".join(kept) + "\x1b[0m" + " " * left
 
 
-def _events(model: Model, width: int, body: int) -> list[str]:
-    from time import localtime, strftime
-
+def _events(model: Model, width: int, body: int, offset: int) -> list[str]:
     lines = []
     for event in list(model.events)[-body:]:
         told = [f"{key}={value}" for key, value in event["data"].items() if value not in ("", None)]
-        when = strftime("%H:%M:%S", localtime(event["time"]))
+        seconds = int(event["time"] + offset)
+        when = f"{seconds // 3600 % 24:02}:{seconds // 60 % 60:02}:{seconds % 60:02}"
         lines.append(fit(clean(f"{when}  {event['name'] or 'genii'}  {event['kind']}  {' '.join(told)}"), width))
     return lines or [fit("  nothing happened since this view was opened", width)]
 

@@ -34,8 +34,9 @@ _LOG_LINES = 1000
 
 def run(client: Client, keyboard: int, display: int, *, colour: bool, unicode: bool) -> None:
     """Show the view on a terminal until somebody leaves it; nothing is stopped by that."""
+    style = Style(colour=colour, unicode=unicode, offset=time.localtime().tm_gmtoff)
     with Screen(keyboard, display) as screen:
-        _Top(client, screen, Style(colour=colour, unicode=unicode)).run()
+        _Top(client, screen, style).run()
 
 
 class _Top:

@@ -41,6 +41,8 @@ class View:
         self.attention = False
         self.cursor = ""
         """Name of the process that the bar is on."""
+        self.at = 0
+        """Which row that was, for when the process is gone."""
         self.top = 0
         self.selected: set[str] = set()
         self.message = ""
@@ -91,14 +93,14 @@ class View:
     def keep_in_view(self, names: list[str], height: int) -> None:
         """Have the bar on a row that there is, and that row on the screen."""
         if self.cursor not in names:
-            self.cursor = names[min(self.top, len(names) - 1)] if names else ""
+            self.cursor = names[min(self.at, len(names) - 1)] if names else ""
         if not names:
             self.top = 0
             return
-        at = names.index(self.cursor)
-        self.top = max(0, min(self.top, at, max(0, len(names) - height)))
-        if at >= self.top + height:
-            self.top = at - height + 1
+        self.at = names.index(self.cursor)
+        self.top = max(0, min(self.top, self.at, max(0, len(names) - height)))
+        if self.at >= self.top + height:
+            self.top = self.at - height + 1
 
     # ------------------------------------------------------------------ what keys do
 
@@ -154,7 +156,8 @@ class View:
         step = {"up": -1, "k": -1, "down": 1, "j": 1, "page-up": -height, "page-down": height, "home": -len(names),
                 "end": len(names)}  # fmt: skip
         if key in step and names:
-            self.cursor = names[max(0, min(len(names) - 1, names.index(self.cursor) + step[key]))]
+            self.cursor = names[max(0, min(len(names) - 1, self.at + step[key]))]
+            self.keep_in_view(names, height)
         elif key in ("<", ">"):
             self.sort = (self.sort + (1 if key == ">" else -1)) % len(COLUMNS)
         elif key == "o":

@@ -1,4 +1,4 @@
-"""Serve the dashboard: one page, its style and its scripts, from the package; all the rest is the control API.
+"""Serve the dashboard: one page, its style and its scripts, from the package; most of the rest is the control API.
 
 The files are read and compressed when they are first asked for. Scripts and style have a path that names their
 contents, so that a browser keeps them until they change.
@@ -11,9 +11,16 @@ import zlib
 from binascii import crc32
 from typing import TYPE_CHECKING
 
+from genii.control.failure import error_response
+from genii.errors import GeniiError
 from genii.events.message import HttpError, Response
+from genii.events.router import Router
+from genii.web.releases import Releases
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
+    from genii.control.audit import Audit
     from genii.control.target import Target
     from genii.events.message import Request
 
@@ -41,21 +48,29 @@ _FOREVER = "public, max-age=31536000, immutable"
 
 
 class Front:
-    """Answer what the API does not: the page at ``/`` and its files below ``/assets/``."""
+    """Answer what the control API does not: the page at ``/``, its files below ``/assets/``, deployments and hosts."""
 
-    def __init__(self, target: Target) -> None:
-        self._target = target
+    def __init__(self, target: Target, audit: Audit) -> None:
+        self._audit = audit
+        self._routes = Router()
+        releases = Releases(target)
+        self._routes.add("GET", "/api/v1/deployments", releases.deployments)
+        self._routes.add("GET", "/api/v1/deployments/lines", releases.lines)
+        self._routes.add("POST", "/api/v1/deployments/rollback", releases.roll_back)
+        self._routes.add("GET", "/api/v1/fleet", releases.fleet)
         self._version = ""
         self._files: dict[str, bytes] = {}
         """By name, compressed."""
 
-    def __call__(self, request: Request) -> Response:
+    def __call__(self, request: Request) -> Response | Awaitable[Response]:
         """Answer a request.
 
         Raises:
             HttpError: 404 or 405.
         """
         path = request.path
+        if path.startswith("/api/"):
+            return self._ask(request)
         parts = path.split("/")
         if not self._version:
             self._load()
@@ -68,6 +83,21 @@ class Front:
             return self._answer(request, "index.html", "no-cache")
         current = parts[2] == self._version
         return self._answer(request, parts[3], _FOREVER if current else "no-store")
+
+    async def _ask(self, request: Request) -> Response:
+        outcome = "done"
+        try:
+            answer = self._routes(request)
+            return answer if isinstance(answer, Response) else await answer
+        except GeniiError as error:
+            outcome = error.code
+            return error_response(error)
+        finally:
+            if request.method == "POST":
+                about = request.body.decode("utf-8", "replace")
+                address = request.peer.address or "unix"
+                action = request.path.removeprefix("/api/v1/")
+                self._audit.note(request.user or "anyone", address, action, about, outcome)
 
     def _answer(self, request: Request, name: str, keep: str) -> Response:
         tag = f'"{self._version}"'

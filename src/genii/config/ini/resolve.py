@@ -174,7 +174,7 @@ class _Resolver:
         reader = self._reader(section, group_name=section.label)
         names: tuple[str, ...] = reader.get("programs", values.names, ())
         if not names:
-            reader.error("names no programs; add programs = …")
+            reader.warn("names no programs; add programs = …")
         priority = reader.get("priority", values.integer, 999)
         reader.finish()
         processes: list[Process] = []

@@ -15,6 +15,8 @@ const PAGES = [
   ["jobs", "Jobs", () => import("./jobs.js").then((module) => module.jobs)],
   ["schedules", "Schedules", () => import("./schedules.js").then((module) => module.schedules)],
   ["watches", "Watches", () => import("./schedules.js").then((module) => module.watches)],
+  ["deployments", "Deployments", () => import("./deployments.js").then((module) => module.deployments)],
+  ["hosts", "Hosts", () => import("./deployments.js").then((module) => module.hosts)],
   ["configuration", "Configuration", () => import("./configuration.js").then((module) => module.configuration)],
   ["activity", "Activity", () => import("./activity.js").then((module) => module.activity)],
 ];
@@ -176,7 +178,7 @@ listen((what, detail) => {
 const KEYS = [
   ["j k ↑ ↓", "move"], ["Enter", "open"], ["Esc q", "back"], ["/", "filter or search"], ["l", "log"], ["space", "select"], ["g", "fold the group"],
   ["s", "start or stop"], ["r", "restart"], ["R", "reload"], ["x", "signal, more"], ["f w p", "log: to the end, wrap, pause"],
-  ["1 – 8", "pages"], ["?", "this help"],
+  ["1 – 9", "pages"], ["?", "this help"],
 ];
 
 function help() {
