@@ -40,7 +40,7 @@ def free_port() -> int:
 
 def prepare(folder: Path) -> str:
     """Copy the demo with ports of its own; return where its dashboard is."""
-    shutil.copytree(ROOT / "examples" / "demo", folder, dirs_exist_ok=True)
+    shutil.copytree(ROOT / "examples", folder.parent, dirs_exist_ok=True, ignore=shutil.ignore_patterns(".genii"))
     file = folder / "genii.toml"
     text = file.read_text()
     listen = f"127.0.0.1:{free_port()}"
@@ -113,7 +113,7 @@ def main() -> int:
     """Take all pictures."""
     PICTURES.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as name, sync_playwright() as playwright:
-        folder = Path(name)
+        folder = Path(name) / "demo"
         url = prepare(folder)
         # The demo calls its interpreter python, as `make demo` has it.
         environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}

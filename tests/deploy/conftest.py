@@ -4,9 +4,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 from tests.deploy.harness import Site
+from tests.fleet.conftest import sshd, sshd_program, start_server
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+__all__ = ["sshd", "sshd_program", "start_server"]
 
 
 @pytest.fixture

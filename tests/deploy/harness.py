@@ -20,7 +20,7 @@ from genii.fleet.inventory import Inventory
 from genii.fleet.local import LocalTransport
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Awaitable, Callable, Sequence
 
     from genii.deploy.deployer import Result
     from genii.deploy.session import Event
@@ -63,10 +63,9 @@ def wait_for(condition: Callable[[], bool], seconds: float = 40.0) -> None:
 class Site:
     """A deployment and its hosts; those without a transport of their own are this machine."""
 
-    def __init__(self, folder: Path, hosts: Sequence[str] = ("h1",), transport: Transport | None = None) -> None:
+    def __init__(self, folder: Path, hosts: Sequence[str] = ("h1",)) -> None:
         self.folder = folder
         self.repository = make_repository(folder / "repository")
-        self.transport = transport or LocalTransport()
         self.events: list[Event] = []
         self.said: list[str] = []
         self.settings = Deployment(
@@ -84,10 +83,13 @@ class Site:
     def commit(self, version: str) -> str:
         return commit(self.repository, version)
 
-    def deployer(self, **options: Any) -> Deployer:
+    def open_transport(self) -> Transport:
+        return LocalTransport()
+
+    def deployer(self, transport: Transport | None = None, **options: Any) -> Deployer:
         hosts = places(self.settings, Inventory(), options.pop("only", ()))
         return Deployer(
-            self.settings, hosts, self.transport, Identity("somebody", "control"),
+            self.settings, hosts, transport or LocalTransport(), Identity("somebody", "control"),
             notify=self.events.append, say=self.said.append, **options,
         )  # fmt: skip
 
@@ -95,10 +97,20 @@ class Site:
         return Source(self.settings.origin, str(self.folder / "state"), branch)
 
     def deploy(self, branch: str = "", **options: Any) -> Result:
-        return asyncio.run(self.deployer(**options).deploy(self.source(branch)))
+        return self.run(lambda deployer: deployer.deploy(self.source(branch)), options)
 
     def rollback(self, wanted: str = "", **options: Any) -> Result:
-        return asyncio.run(self.deployer(**options).rollback(wanted))
+        return self.run(lambda deployer: deployer.rollback(wanted), options)
+
+    def run(self, order: Callable[[Deployer], Awaitable[Result]], options: dict[str, Any]) -> Result:
+        async def carried_out() -> Result:
+            transport = self.open_transport()
+            try:
+                return await order(self.deployer(transport, **options))
+            finally:
+                await transport.close()
+
+        return asyncio.run(carried_out())
 
     # -- what is on a host ---------------------------------------------------------------------------------------------
 

@@ -13,7 +13,7 @@ import pytest
 
 from genii.errors import CheckFailed, ConfigError, UsageError
 from genii.fleet.local import LocalTransport
-from genii.fleet.remote import RemoteFailed, Settings
+from genii.fleet.remote import LARGEST_OUTPUT, RemoteFailed, Settings
 from genii.fleet.state.plan import StateError
 from genii.fleet.transport import Host
 from genii.fleet.verbs import AsyncRemote
@@ -127,6 +127,15 @@ def test_a_full_disk_leaves_the_old_file(tmp_path: Path) -> None:
         assert [(one.name, one.read_text()) for one in disk.iterdir()] == [("file", "old\n")]
     finally:
         subprocess.run(["umount", disk], check=True, timeout=30)
+
+
+def test_a_file_that_is_too_large_to_compare_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "large"
+    with path.open("wb") as file:
+        file.truncate(LARGEST_OUTPUT + 1)
+    with pytest.raises(StateError, match="bring it with put"):
+        here(lambda host: host.file(str(path), content="x"))
+    assert path.stat().st_size == LARGEST_OUTPUT + 1
 
 
 def test_a_folder_that_is_not_there_is_a_failure(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import argparse
 import sys
 from typing import TYPE_CHECKING, NoReturn
 
-from genii.cli.terminal import Paint
+from genii.cli.terminal import Paint, table_width
 from genii.errors import UsageError
 
 if TYPE_CHECKING:
@@ -19,9 +19,8 @@ class _Formatter(argparse.RawDescriptionHelpFormatter):
     """Write headings in bold and keep the lines of the description as they are."""
 
     def __init__(self, prog: str) -> None:
-        from shutil import get_terminal_size
-
-        super().__init__(prog, max_help_position=28, width=min(100, get_terminal_size().columns - 2))
+        width = table_width(sys.stdout)
+        super().__init__(prog, max_help_position=28, width=min(100, width - 2) if width else 100)
 
     def start_section(self, heading: str | None) -> None:
         super().start_section(Paint(sys.stdout)((heading or "").capitalize(), "bold"))

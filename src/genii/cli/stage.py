@@ -101,7 +101,7 @@ class Stage(Observer):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         sys.stdout = self._out
-        if kind is None or self.outcomes:
+        if kind in (None, KeyboardInterrupt) or self.outcomes:
             self._tell_end()
         if self._log is not None:
             self._log.close()

@@ -63,7 +63,7 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Run the task; return the exit code."""
     tasks = load(options)
-    task = tasks.get(options.name)
+    task = tasks.get(options.name) or tasks.get(options.name.replace("_", "-"))
     if task is None:
         hint = suggest(options.name, tasks) or " ('genii tasks' lists them)"
         raise UsageError(f"there is no task {options.name!r}{hint}")
@@ -132,13 +132,13 @@ def _stages(task: Task, options: argparse.Namespace) -> tuple[FleetSettings, lis
 
     if options.local:
         return FleetSettings(transport="local"), [[Host("localhost")]]
-    if options.on or options.inventory or not task.hosts:
+    if options.on or not task.hosts:
         if not (options.on or options.inventory):
             raise UsageError(f"{task.name} names no hosts; say where with --on HOSTS, or --local")
         settings, hosts = fleet.load(options)
         return settings, [hosts]
     settings = fleet.read_settings(options)
-    inventory = fleet.read_inventories(settings, [])
+    inventory = fleet.read_inventories(settings, options.inventory)
     return settings, [inventory.select(pattern) for pattern in task.hosts]
 
 

@@ -43,11 +43,13 @@ class Paint:
 
 def table_width(stream: TextIO) -> int:
     """Return how wide a table may be: COLUMNS, or the terminal; 0: as wide as it is, for what reads along."""
-    if not stream.isatty() and not os.environ.get("COLUMNS"):
+    columns = os.environ.get("COLUMNS", "")
+    if columns.isdecimal():
+        return int(columns)
+    try:
+        return os.get_terminal_size(stream.fileno()).columns if stream.isatty() else 0
+    except OSError:
         return 0
-    from shutil import get_terminal_size
-
-    return get_terminal_size().columns
 
 
 def format_table(rows: Sequence[Sequence[str]], width: int = 0) -> list[str]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import logging
 import os
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from genii.errors import NotRunning, UsageError
 from genii.system.notify import notify
@@ -48,6 +49,8 @@ def run(options: argparse.Namespace) -> int:
         from genii.cli.work_slots import run_slots
 
         return run_slots(options)
+    if options.warm:
+        raise UsageError("--warm is for several processes: give --min or --max, too")
     if options.nursery:
         _load_ahead(found)
         _serve_nursery()
@@ -62,7 +65,24 @@ def run(options: argparse.Namespace) -> int:
         worker.pause()
     notify("READY=1")
     worker.run()
+    if options.nursery:
+        _leave()
     return 0
+
+
+def _leave() -> NoReturn:
+    """End as a program does, but without taking the interpreter apart: that takes longer than all of a short life."""
+    import atexit
+    import threading
+
+    for thread in threading.enumerate():
+        if thread is not threading.main_thread() and not thread.daemon:
+            thread.join()
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(0)
 
 
 def _tie_to_manager() -> None:

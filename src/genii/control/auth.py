@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from functools import partial
 from typing import TYPE_CHECKING
 
 from genii.control.access import Account, Failures, Role, basic_credentials, refuse_foreign
@@ -180,7 +179,9 @@ class PasswordGuard:
     async def _verify(self, stored: str, password: str) -> bool:
         if not costly(stored):
             return verify(stored, password)
-        return await asyncio.get_running_loop().run_in_executor(None, partial(verify, stored, password))
+        from genii.control.password_check import check
+
+        return await asyncio.to_thread(check, stored, password)
 
     def _digest(self, header: str) -> bytes:
         from _blake2 import blake2b  # hashlib would load OpenSSL: 4 MiB for the same function

@@ -44,6 +44,8 @@ class DeclaredProgram(msgspec.Struct, frozen=True):
     """``service``, ``schedule``, ``watch`` or ``worker``."""
     autostart: bool
     restart: str
+    exit_codes: tuple[int, ...]
+    """Those that count as success."""
     minimum: int
     maximum: int
     depends_on: tuple[str, ...]
@@ -87,6 +89,7 @@ def _declared(program: Program, now: float) -> DeclaredProgram:
         kind=_kind(program),
         autostart=program.autostart,
         restart=str(program.restart),
+        exit_codes=program.exit_codes,
         minimum=program.processes,
         maximum=max(program.processes, program.processes_max),
         depends_on=program.depends_on,

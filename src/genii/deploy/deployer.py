@@ -159,11 +159,11 @@ class Deployer:
             on_release(self.release)
         await self._make_plans(fetched, source)
         if not self._enough():
-            return await self._fail("nothing was changed")
+            return self._fail("nothing was changed")
         await self._phase("prepare", self._alive())
         if not self._enough():
             await self._undo("failed before the switch")
-            return await self._fail("nothing was switched")
+            return self._fail("nothing was switched")
         await self._undo("left behind", [member for member in self.members if member.error])
         return await self._publish(self._deployment.batches)
 
@@ -179,7 +179,7 @@ class Deployer:
                 member.state = "was there already"
             member.plan = self._plan_back(member, target)
         if not self._enough():
-            return await self._fail("nothing was changed")
+            return self._fail("nothing was changed")
         names = {member.plan.env["RELEASE"] for member in self._alive()}
         self.release = msgspec.structs.replace(self.release, name=", ".join(sorted(names)), at=_now())
         if on_release is not None:
@@ -217,7 +217,7 @@ class Deployer:
             if any(member.error for member in batch):
                 await self._undo("was not well after the switch")
                 switched = any(member.plan.revert and member.published for member in self.members)
-                return await self._fail("rolled back" if switched else "not well after the switch")
+                return self._fail("not well after the switch", "rolled back" if switched else "failed")
         self._well = True
         await self._phase("finish", ready.values())
         for member in ready.values():
@@ -437,14 +437,13 @@ class Deployer:
         script = f"[ -d shared/log ] || mkdir -p shared/log\nprintf '%s\\n' {quote(line)} >>shared/log/deploy.jsonl"
         return Step(name="log", script=script, note="writes the log on the host", always=True, timeout=60.0)
 
-    async def _fail(self, what: str) -> Result:
+    def _fail(self, message: str, status: str = "failed") -> Result:
         for member in self.members:
             if member.error and member.state == "unchanged":
                 member.state = f"failed: {member.error}"
             elif member.error and member.state == "rolled back":
                 member.state = f"failed, rolled back: {member.error}"
-        status = "rolled back" if what == "rolled back" else "failed"
-        return self._result(status, what)
+        return self._result(status, message)
 
     def _result(self, status: str, message: str) -> Result:
         hosts = {member.name: self._mask.text(member.state) for member in self.members}

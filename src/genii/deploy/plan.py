@@ -26,6 +26,10 @@ if TYPE_CHECKING:
 __all__ = ["Place", "Plan", "Release", "plan_deploy", "plan_rollback", "refusals"]
 
 
+_PATIENCE = 60.0
+"""Seconds that a step of ours may take at least, however short the time for commands is."""
+
+
 class Release(msgspec.Struct, frozen=True, kw_only=True):
     """What is released, by whom, from where; the same on all hosts."""
 
@@ -213,7 +217,7 @@ class _Maker:
         )
 
     def _ours(self, name: str, script: str, note: str, *, payload: int = 0, always: bool = False) -> Step:
-        timeout = self._deployment.timeout
+        timeout = max(self._deployment.timeout, _PATIENCE)
         return Step(name=name, script=script, note=note, payload=payload, always=always, timeout=timeout)
 
     def update(self, delta: Delta | None, payload: int) -> list[Step]:

@@ -23,7 +23,7 @@ _TENTHS = str(PATIENCE * 10)
 
 # Who is what: the outer shell ($$) leads our process group and waits for a pipeline. Its left part copies the input;
 # when that ends, the client has gone. Its right part holds the lock and evaluates. A user's command runs in a session
-# of its own, so that a daemon that it starts is not ended with us, and TERM to our group reaches only what is ours.
+# of its own, so that a daemon that it starts is not ended with us, and HUP to our group reaches only what is ours.
 _STOP = """\
 read_stat() { # $1: a process; sets parent and group
   read -r line <"/proc/$1/stat" || return 1
@@ -64,7 +64,7 @@ exec 7<&0 </dev/null 2>&1
   read -r me rest </proc/self/stat
   echo "$me"
   cat <&7
-  right=; kill -TERM 0
+  right=; kill -HUP 0
   read_children $$
   for id in $children; do [ "$id" = "$me" ] || right=$id; done
   [ -z "$right" ] || stop_patiently "$right"
@@ -74,9 +74,10 @@ exec 7<&0 </dev/null 2>&1
   done
 } 2>/dev/null | {
   exec 7<&-
-  trap 'exit 143' TERM HUP INT
+  trap 'exit 129' HUP
   read -r SHELL_ID rest </proc/self/stat
   read -r LEFT
+  trap 'kill -s KILL "$LEFT"; exit 143' TERM INT # from outside: nobody waits for the connection then
   IFS= read -r NONCE
   mark() { printf '\\036%s %s\\036' "$NONCE" "$*"; }
   NL='

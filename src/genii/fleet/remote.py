@@ -13,6 +13,7 @@ from genii.fleet.command import Command
 from genii.fleet.execute import execute
 from genii.fleet.expect import converse
 from genii.fleet.secret import Mask, Secret
+from genii.fleet.state.plan import StateError
 from genii.fleet.state.system import SYSTEM, System
 from genii.fleet.task_result import TaskResult
 from genii.units import parse_duration
@@ -343,6 +344,8 @@ class Commander:
         if output.status != 0:
             said = output.stderr.decode(errors="replace").strip()
             raise self._failed(self._result("a look at the host", replace(output, stderr=said.encode())))
+        if output.truncated:
+            raise StateError(f"{self.name}: what is there is larger than {LARGEST_OUTPUT >> 20} MiB; bring it with put")
         return question.read(output.stdout)
 
     async def read(self, path: str, *, sudo: bool | None = None) -> bytes:

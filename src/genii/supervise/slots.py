@@ -85,11 +85,16 @@ class Slots:
             self._by_program.pop(name, None)
 
     def satisfied(self, name: str) -> bool:
-        """Say whether others may rely on a program: its processes run, or did their work and ended well."""
-        return all(
+        """Say whether others may rely on a program: its processes run, or did their work and ended well.
+
+        Of an elastic program those beyond the declared number may come and go.
+        """
+        slots, program = self._by_program.get(name, []), self.programs.get(name)
+        well = sum(
             process.running or (process.state is State.EXITED and process.life.status in process.template.exit_codes)
-            for process in self._by_program.get(name, [])
+            for process in slots
         )
+        return well >= (len(slots) if program is None else min(len(slots), program.processes))
 
     def resolve(self, names: Sequence[str]) -> list[Process]:
         """Return the slots meant by names of programs, of processes, or ``all`` (also: none), each once.

@@ -140,6 +140,8 @@ def ask_packages(family: str, names: Sequence[str], *, newer: bool = False) -> Q
     Raises:
         StateError: a name that no package can have, or an unknown family.
     """
+    if not names:
+        raise StateError("name one package or more")
     table = _family(family)
     bare = [_split(name)[0] for name in names]
     words = " ".join(quote(name) for name in bare)

@@ -186,7 +186,8 @@ export function look(row) {
 }
 
 function failed(row) {
-  return row.exit_status !== null && row.exit_status !== 0 && row.wanted !== false && row.exit_status > 0;
+  const right = store.programs.get(row.program)?.exit_codes || [0];
+  return row.exit_status !== null && !right.includes(row.exit_status);
 }
 
 /** Why it is so: reason, next attempt, next run, note. */
