@@ -33,7 +33,6 @@ SECTIONS = {
     "TlsTable": "`[http] tls`",
     "JobsTable": "`[jobs]`",
     "FleetTable": "`[fleet]`",
-    "SaltTable": "`[fleet] salt`",
     "HostTable": "`[hosts]`",
     "GroupTable": "`[groups.NAME]`",
     "DeployTable": "`[deploy.NAME]`",

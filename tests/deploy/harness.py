@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import shutil
 import subprocess
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+import pytest
+from tests.fleet.conftest import install_package
 
 from genii.config.deploy import Deployment, Origin
 from genii.deploy.deployer import Deployer, Identity
@@ -36,7 +39,16 @@ def git(folder: Path, *words: str) -> str:
     return ended.stdout.strip()
 
 
+def need_git() -> None:
+    """Install git where it is missing and we may; else leave the test out."""
+    if shutil.which("git") is None:
+        install_package("git")
+    if shutil.which("git") is None:
+        pytest.skip("git is not here; install the Debian package git")
+
+
 def make_repository(folder: Path) -> Path:
+    need_git()
     folder.mkdir(parents=True)
     git(folder, "init", "-q", "-b", "main")
     (folder / "lib").mkdir()

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from tests.deploy.harness import need_git
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "deploy"
 
@@ -17,6 +18,7 @@ EXAMPLE = Path(__file__).parents[2] / "examples" / "deploy"
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_a_bad_release_takes_itself_back(tmp_path: Path) -> None:
+    need_git()
     folder = tmp_path / "deploy"
     shutil.copytree(EXAMPLE, folder, ignore=shutil.ignore_patterns("run", ".genii"))
     environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}

@@ -97,6 +97,8 @@ PrintMotd no
 PrintLastLog no
 LogLevel VERBOSE
 Subsystem sftp {sftp}
+# Else a bash that sshd starts reads ~/.bashrc, which may do anything and take its time.
+SetEnv SHLVL=2
 {more}
 """
 CLIENT = """\

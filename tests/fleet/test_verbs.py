@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import subprocess
 import sys
 from functools import partial
@@ -113,7 +114,7 @@ def test_a_file_that_fails_its_check_does_not_stay(tmp_path: Path, check: str, e
 
 
 def test_a_full_disk_leaves_the_old_file(tmp_path: Path) -> None:
-    if os.geteuid() != 0:
+    if os.geteuid() != 0 or shutil.which("mount") is None:
         pytest.skip("only root can mount a small disk")
     disk = tmp_path / "disk"
     disk.mkdir()

@@ -291,8 +291,6 @@ def test_a_job_that_ends_its_worker_costs_one_worker_at_a_time(plant: Plant, job
         assert time.monotonic() < end
         time.sleep(0.01)
     assert plant.client.status(handle).known  # nothing is lost: it goes back to the server
-    with Admin(read_servers(plant.server.address)[0]) as admin:
-        admin.drop_function(f"Held::{job}") if not plant.client.status(handle).running else None
     assert plant.client.call("Held::echo", b"x", retries=5) == b"x"
 
 

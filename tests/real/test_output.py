@@ -154,7 +154,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of one MiB."""
     path = tmp_path / "disk"
     path.mkdir()
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "none", str(path)]).returncode:
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m,mode=755", "none", str(path)]).returncode:
         pytest.skip("can't mount a tmpfs here")
     try:
         yield path

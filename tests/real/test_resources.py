@@ -263,3 +263,36 @@ def test_an_idle_launcher_ends_and_leaves_no_zombie(site: Site) -> None:
                 break
         assert beat < 39
     assert site.act("restart", "job")[0]["ok"]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder to somebody else")
+def test_a_state_directory_of_somebody_else_is_refused(site: Site) -> None:
+    site.write('[program.job]\ncommand = "sleep 1000"\n')
+    site.state_dir.mkdir()
+    os.chown(site.state_dir, 12345, 12345)
+    outcome = site.genii("up", "-d")
+    assert outcome.status == 1
+    assert "belongs to another user (12345)" in outcome.err
+    os.chown(site.state_dir, 0, 0)
+    site.state_dir.chmod(0o777)
+    assert "anybody may write to the state directory" in site.genii("up", "-d").err
+    assert site.processes() == []
+    site.state_dir.chmod(0o755)
+    site.up()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can be led astray")
+def test_no_log_is_written_through_the_link_of_somebody_else(site: Site) -> None:
+    victim, folder = site.path / "victim", site.path / "theirs"
+    victim.write_text("untouched")
+    folder.mkdir()
+    (folder / "job.log").symlink_to(victim)
+    for path in (folder, folder / "job.log"):
+        os.chown(path, 12345, 12345, follow_symlinks=False)
+    site.write(
+        f'[program.job]\ncommand = "sh -c \'echo gotcha; exec sleep 1000\'"\nlogs = {{ stdout = "{folder}/job.log" }}\n'
+    )
+    site.up()
+    assert "a symbolic link of user 12345" in site.wait_own_log("a symbolic link of user 12345")
+    assert site.status("job")["state"] == "RUNNING"
+    assert victim.read_text() == "untouched"

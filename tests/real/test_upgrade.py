@@ -70,6 +70,7 @@ def check_counter(site: Site, name: str) -> None:
         last[pid] = int(count)
 
 
+@pytest.mark.slow
 def test_programs_and_their_output_go_on(site: Site) -> None:
     site.write(f'[program.count]\ncommand = "{site.script("count.py", COUNTER)}"\nprocesses = 3\n')
     site.up()
@@ -117,6 +118,7 @@ def test_a_death_in_the_midst_of_it_is_noticed(site: Site) -> None:
     assert len(site.processes()) == 7
 
 
+@pytest.mark.slow
 def test_descriptors_do_not_add_up(site: Site) -> None:
     site.write('[program.job]\ncommand = "sleep 1000"\nprocesses = 5\n'
                '[program.limited]\ncommand = "sleep 1000"\nlimits = { core = 0 }\n')  # fmt: skip
@@ -132,6 +134,7 @@ def test_descriptors_do_not_add_up(site: Site) -> None:
     assert len(open_files(keeper)) == len(before[1])
 
 
+@pytest.mark.slow
 def test_what_is_under_way_goes_on(site: Site) -> None:
     stubborn = "sh -c 'trap \"\" TERM; while :; do sleep 0.05; done'"
     site.write(f"""
@@ -181,6 +184,7 @@ def test_requests_are_answered_first(site: Site) -> None:
     assert site.status("job")["state"] == "STOPPED"
 
 
+@pytest.mark.slow
 def test_commands_meanwhile_only_wait(site: Site) -> None:
     site.write('[program.job]\ncommand = "sleep 1000"\n')
     site.up()
@@ -191,6 +195,7 @@ def test_commands_meanwhile_only_wait(site: Site) -> None:
             assert site.status("job")["state"] == "RUNNING"
 
 
+@pytest.mark.slow
 def test_another_version_takes_over_and_the_first_one_again(site: Site) -> None:
     site.write('[program.job]\ncommand = "sleep 1000"\n')
     site.up()
@@ -393,6 +398,7 @@ def test_an_end_that_is_asked_for_meanwhile_is_not_forgotten(site: Site) -> None
     assert site.processes() == []
 
 
+@pytest.mark.slow
 def test_it_can_be_killed_right_afterwards(site: Site) -> None:
     site.write(f'[program.count]\ncommand = "{site.script("count.py", COUNTER)}"\n')
     site.up()
@@ -429,6 +435,7 @@ def test_events_are_counted_on(site: Site) -> None:
     assert events[-1]["kind"] == "supervisor.upgraded"
 
 
+@pytest.mark.slow
 def test_a_record_of_another_format_starts_nothing_twice(site: Site) -> None:
     site.write('[program.job]\ncommand = "sleep 1000"\nprocesses = 3\n')
     site.up()

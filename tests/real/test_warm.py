@@ -90,9 +90,9 @@ class Nest:
         loaded_by, pid, parent, version = self.client.call("W::loaded_by", retries=5).decode().split()
         return int(loaded_by), int(pid), int(parent), version
 
-    def until_warm(self) -> int:
-        """Wait until a worker comes from the nursery; return the nursery's pid."""
-        return self.until(lambda: (found := self.loaded())[0] != found[1] and found[0])
+    def until_warm(self, other_than: int = 0) -> int:
+        """Wait until a worker comes from a nursery (not from an earlier one); return the nursery's pid."""
+        return self.until(lambda: (found := self.loaded())[0] not in (found[1], other_than) and found[0])
 
     def until(self, condition: Callable[[], int]) -> int:
         """Wait until something is so."""
@@ -139,11 +139,11 @@ def test_its_end_is_told_as_of_any_process(nest: Nest) -> None:
 
 def test_a_restart_loads_the_code_anew(nest: Nest) -> None:
     nest.up()
-    nest.until_warm()
+    first = nest.until_warm()
     nest.write_worker(version="'second version'.split()[0]")
     assert nest.site.genii("restart", "w").status == 0
     assert nest.loaded()[3] == "second"
-    nest.until_warm()
+    nest.until_warm(other_than=first)
     assert nest.loaded()[3] == "second"
 
 
@@ -153,7 +153,7 @@ def test_without_its_nursery_a_worker_starts_all_the_same(nest: Nest) -> None:
     os.kill(first, signal.SIGKILL)
     assert nest.loaded()
     await_end(first)
-    assert nest.until_warm() != first
+    assert nest.until_warm(other_than=first)
 
 
 def test_a_nursery_that_hangs_is_replaced(nest: Nest) -> None:
@@ -161,7 +161,7 @@ def test_a_nursery_that_hangs_is_replaced(nest: Nest) -> None:
     first = nest.until_warm()
     os.kill(first, signal.SIGSTOP)
     assert nest.loaded()
-    assert nest.until_warm() != first
+    assert nest.until_warm(other_than=first)
     assert "its nursery failed" in nest.site.own_log()
 
 
@@ -179,7 +179,7 @@ def test_nurseries_end_with_their_supervisor(nest: Nest) -> None:
     nest.site.kill_supervisor()
     await_end(nursery)
     nest.site.up()
-    assert nest.until_warm() != nursery
+    assert nest.until_warm(other_than=nursery)
     assert nest.site.genii("down").status == 0
     assert nest.site.processes() == []
 

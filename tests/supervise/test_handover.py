@@ -13,7 +13,6 @@ from genii.supervise.handover import (
     Handover,
     HandoverError,
     Listener,
-    Origin,
     Slot,
     Stream,
     agree,
@@ -22,6 +21,7 @@ from genii.supervise.handover import (
     open_envelope,
 )
 from genii.supervise.model import Log, Logs, Program, Settings
+from genii.supervise.origin import Origin
 
 ORIGIN = Origin(executable="/bin/python", script="/lib/genii/control/bootstrap.py", path="/lib")
 STATE = Handover(

@@ -21,7 +21,7 @@ from genii.supervisord.client import Client
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-PATIENCE = 30.0
+PATIENCE = 60.0
 
 HEAD = """
 [unix_http_server]

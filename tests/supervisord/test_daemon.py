@@ -131,6 +131,7 @@ def test_follows_supervisords_rules_of_failed_starts(daemon: Daemon) -> None:
         """
         [program:quick]
         command = /bin/true
+        startsecs = 60
         startretries = 1
         autorestart = false
         [program:missing]

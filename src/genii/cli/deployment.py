@@ -9,6 +9,7 @@ import signal
 import socket
 import sys
 import time
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from genii.cli.terminal import Paint, printable
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine
 
     from genii.config.deploy import Deployment
+    from genii.config.fleet import FleetSettings
     from genii.deploy.deployer import Deployer, Identity, Result
     from genii.deploy.plan import Place, Release
     from genii.deploy.record import Record
@@ -44,18 +46,22 @@ class Chosen:
 
     def hosts(self) -> list[tuple[Host, Place]]:
         """Return the hosts with their roles."""
-        from genii.config.load import load_fleet
+        from genii.cli.fleet import read_inventories
         from genii.deploy.hosts import places
-        from genii.fleet.inventory import from_settings
 
-        return places(self.deployment, from_settings(load_fleet(self._path)), self._only)
+        return places(self.deployment, read_inventories(self._fleet, []), self._only)
 
     def transport(self) -> Transport:
         """Open the way to them."""
-        from genii.config.load import load_fleet
         from genii.fleet.ways import open_transport
 
-        return open_transport(load_fleet(self._path))
+        return open_transport(self._fleet)
+
+    @cached_property
+    def _fleet(self) -> FleetSettings:
+        from genii.config.load import load_fleet
+
+        return load_fleet(self._path)
 
     @property
     def folder(self) -> str:

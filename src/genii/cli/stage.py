@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import contextvars
-import io
 import json
 import os
 import sys
 import threading
 import time
-from typing import TYPE_CHECKING, Any, Self, TextIO
+from typing import TYPE_CHECKING, Any, Self, TextIO, cast
 
 from genii.cli.terminal import Paint, printable
 from genii.fleet.blame import describe, place_of
@@ -31,7 +30,7 @@ _HOST: contextvars.ContextVar[str] = contextvars.ContextVar("host", default="")
 """Whose code is running here: what it prints is shown with that name. Nothing else depends on it."""
 
 
-class _Printed(io.TextIOBase):
+class _Printed:
     """Standard output while tasks run: what they print comes out in whole lines, with the name of their host."""
 
     def __init__(self, stage: Stage, stream: TextIO) -> None:
@@ -39,7 +38,11 @@ class _Printed(io.TextIOBase):
         self._stream = stream
         self._begun: dict[str, str] = {}
 
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
     def write(self, text: str) -> int:
+        """Take some of what is printed."""
         host = _HOST.get()
         if not host:
             return self._stream.write(text)
@@ -55,19 +58,6 @@ class _Printed(io.TextIOBase):
         rest = self._begun.pop(host, "")
         if rest:
             self._stage.line(host, rest)
-
-    def flush(self) -> None:
-        self._stream.flush()
-
-    def isatty(self) -> bool:
-        return self._stream.isatty()
-
-    def writable(self) -> bool:
-        return True
-
-    @property
-    def encoding(self) -> str:  # type: ignore[override] # a plain attribute in typeshed
-        return self._stream.encoding
 
 
 class Stage(Observer):
@@ -93,7 +83,7 @@ class Stage(Observer):
         if log:
             descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
             self._log = open(descriptor, "a", encoding="utf-8", buffering=1)
-        sys.stdout = self._printed
+        sys.stdout = cast("TextIO", self._printed)
         self._write_log("-", f"task {self._task.name} begins on {self._count} hosts")
         return self
 

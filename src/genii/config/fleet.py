@@ -68,7 +68,6 @@ class FleetSettings(msgspec.Struct, frozen=True):
     """Where the supervisors of the hosts are spoken to."""
     inventory: tuple[str, ...] = ()
     """Files of others: lists, Ansible inventories, Salt rosters."""
-    salt: dict[str, str] = msgspec.field(default_factory=dict)
     hosts: dict[str, HostEntry] = msgspec.field(default_factory=dict)
     groups: dict[str, GroupEntry] = msgspec.field(default_factory=dict)
 
@@ -84,8 +83,6 @@ def read_fleet(source: Source, environ: Mapping[str, str], faults: Faults) -> Fl
     for key in ("transport", "known_hosts", "limit", "jump_limit", "retries", "socket"):
         if getattr(table, key) is not UNSET:
             found[key] = getattr(table, key)
-    if table.salt is not UNSET:
-        found["salt"] = msgspec.to_builtins(table.salt)
     found = {key: value for key, value in found.items() if value is not None}
     names = Names(environ, {"here": source.folder})
     return FleetSettings(

@@ -30,7 +30,6 @@ __all__ = [
     "ProgramTable",
     "ReadyTable",
     "RecycleTable",
-    "SaltTable",
     "ScalingTable",
     "ScheduleTable",
     "SocketTable",
@@ -452,19 +451,12 @@ class JobsTable(Table, kw_only=True, forbid_unknown_fields=True, gc=False):
 Port = Annotated[int, Meta(ge=1, le=65535)]
 
 
-class SaltTable(Table, kw_only=True, forbid_unknown_fields=True, gc=False):
-    """How Salt is asked, where it is the transport."""
-
-    command: Annotated[str | UnsetType, _key("The program that runs commands through Salt.", "salt")] = UNSET
-    config_dir: Annotated[str | UnsetType, _key("Its configuration directory.", otherwise="Salt's own")] = UNSET
-
-
 class FleetTable(Table, kw_only=True, forbid_unknown_fields=True, gc=False):
     """How remote hosts are reached."""
 
     transport: Annotated[
-        Literal["asyncssh", "openssh", "salt", "local"] | UnsetType,
-        _key("What carries commands: a library, the system's `ssh`, Salt, or this machine itself.", "asyncssh"),
+        Literal["asyncssh", "openssh", "local"] | UnsetType,
+        _key("What carries commands: a library, the system's `ssh`, or this machine itself.", "asyncssh"),
     ] = UNSET
     ssh_config: Annotated[
         str | UnsetType, _key("The SSH configuration that is honoured.", otherwise="~/.ssh/config")
@@ -496,7 +488,6 @@ class FleetTable(Table, kw_only=True, forbid_unknown_fields=True, gc=False):
             "/run/genii/genii.sock",
         ),
     ] = UNSET
-    salt: Annotated[SaltTable | UnsetType, _key("How Salt is asked.")] = UNSET
 
 
 class HostTable(Table, kw_only=True, forbid_unknown_fields=True, gc=False):

@@ -6,7 +6,7 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
-from genii.supervise.handover import Origin
+from genii.supervise.origin import Origin
 
 if TYPE_CHECKING:
     from typing import NoReturn

@@ -33,8 +33,8 @@ if TYPE_CHECKING:
     from genii.control.options import Options
     from genii.control.upgrade import Upgrade
     from genii.gearman.queue_depth import QueueDepth
-    from genii.supervise.handover import Origin
     from genii.supervise.model import Settings
+    from genii.supervise.origin import Origin
     from genii.supervise.report import Event
     from genii.supervisord.runtime import Runtime
 

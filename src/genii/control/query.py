@@ -6,7 +6,7 @@ import msgspec
 
 from genii.control.audit import Entry  # noqa: TC001 -- as below
 from genii.control.usage import Curve  # noqa: TC001 -- as below
-from genii.supervise.handover import Origin  # noqa: TC001 -- as below
+from genii.supervise.origin import Origin  # noqa: TC001 -- as below
 from genii.supervise.report import (  # noqa: TC001 -- msgspec reads the annotations when it decodes
     ActionResult,
     Difference,

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from genii.supervise.handover import Origin
     from genii.supervise.model import Settings
+    from genii.supervise.origin import Origin
     from genii.supervise.report import (
         ActionResult,
         Difference,

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from genii.control.claim import Claim
     from genii.control.options import Options
     from genii.control.server import ControlServer
-    from genii.supervise.handover import Origin
+    from genii.supervise.origin import Origin
     from genii.supervise.supervisor import Supervisor
     from genii.supervisord.runtime import Runtime
 

@@ -83,6 +83,8 @@ class Dialogue:
         self.mask = Mask(secret for rule in self._rules for secret in rule.secrets())
         self._unseen = ""
         self._transcript = ""
+        self.matched = 0
+        """How often something that is waited for has come."""
 
     def feed(self, text: str) -> list[str]:
         """Take what the program printed; return what to type, line by line.
@@ -95,6 +97,7 @@ class Dialogue:
         typed = []
         while (found := self._next()) is not None:
             rule, match = found
+            self.matched += 1
             self._unseen = self._unseen[match.end() :]
             if self._in_order:
                 self._rules.remove(rule)

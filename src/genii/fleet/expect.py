@@ -74,12 +74,12 @@ async def _follow(process: RemoteProcess, dialogue: Dialogue, timeout: float, *,
     decoder = codecs.getincrementaldecoder("utf-8")("replace")
     async with asyncio.timeout(timeout) as limit:
         while data := await process.read():
-            typed = dialogue.feed(decoder.decode(data))
-            for line in typed:
+            before = dialogue.matched
+            for line in dialogue.feed(decoder.decode(data)):
                 await process.write(line.encode())
             if leave and dialogue.done:
                 return 0
-            if typed:
+            if dialogue.matched > before:
                 limit.reschedule(asyncio.get_running_loop().time() + timeout)
         status = await process.wait()
     dialogue.check_end()

@@ -99,11 +99,12 @@ async def _start_on_terminal(command: str) -> _LocalProcess:
     loop = asyncio.get_running_loop()
     reader = asyncio.StreamReader(limit=_LIMIT)
     output, entry = os.fdopen(master, "rb", 0), os.fdopen(os.dup(master), "wb", 0)
-    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), output)
+    reading, _ = await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), output)
     transport, protocol = await loop.connect_write_pipe(
         lambda: asyncio.StreamReaderProtocol(asyncio.StreamReader()), entry
     )
-    return _LocalProcess(process, reader, None, asyncio.StreamWriter(transport, protocol, None, loop))
+    writer = asyncio.StreamWriter(transport, protocol, None, loop)
+    return _LocalProcess(process, reader, None, writer, reading)
 
 
 class _LocalProcess:
@@ -115,11 +116,14 @@ class _LocalProcess:
         output: asyncio.StreamReader,
         errors: asyncio.StreamReader | None,
         writer: asyncio.StreamWriter,
+        reading: asyncio.ReadTransport | None = None,
     ) -> None:
         self._process = process
         self._output = output
         self._errors = errors
         self._writer = writer
+        self._reading = reading
+        """Of a terminal, which nobody else closes while its output has not been read to the end."""
 
     @property
     def ended(self) -> bool:
@@ -173,3 +177,5 @@ class _LocalProcess:
         self._process._transport.close()  # type: ignore[attr-defined]
         await self._process.wait()
         self._writer.close()
+        if self._reading is not None:
+            self._reading.close()

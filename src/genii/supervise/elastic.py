@@ -34,6 +34,8 @@ __all__ = ["Elastic", "Pool"]
 _log = logging.getLogger(__name__)
 _AT_REST = (State.STOPPED, State.EXITED, State.FATAL, State.UNKNOWN)
 _MOST = 10_000
+_ASK_AGAIN = 0.2
+"""Seconds between two looks at a worker that was taken over while it started."""
 
 
 class Pool:
@@ -114,16 +116,25 @@ class Elastic:
 
     def begin(self) -> None:
         """Ask those that were taken over what they are doing, and decide for the first time."""
-        now = self._supervisor.loop.time()
         for process in self._supervisor.slots:
             if process.work.busy is None and process.life.adopted and self.manages(process.template.name):
-                work = read_worksheet(process.life.pid)
-                if work is not None:
-                    process.work = Told(
-                        work.busy, now, work.job, work.left, paused=process.template.name in self.paused
-                    )
+                self._ask(process)
         for name in list(self._supervisor.slots.programs):
             self.decide_soon(name)
+
+    def _ask(self, process: Process) -> None:
+        """Take in what a process's worksheet says; who has one is ready, whether anybody heard it say so or not."""
+        if process.work.busy is not None or not process.life.pid:
+            return
+        now, services = self._supervisor.loop.time(), self._supervisor.services
+        work = read_worksheet(process.life.pid)
+        if work is not None:
+            paused = process.template.name in self.paused
+            process.work = Told(work.busy, now, work.job, work.left, paused=paused)
+            process.ready()
+            self.decide_soon(process.template.name)
+        elif process.state is State.STARTING and process.template.worker:
+            services.deadlines.set(("adopted", process.name), now + _ASK_AGAIN, lambda: self._ask(process))
 
     def restore(self, paused: Iterable[str], leaving: Iterable[str]) -> None:
         """Go on from what another version knew; ``begin`` comes after it."""

@@ -15,6 +15,7 @@ import msgspec
 
 from genii.errors import GeniiError
 from genii.supervise.model import Settings  # noqa: TC001 -- msgspec reads the annotations when it decodes
+from genii.supervise.origin import Origin  # noqa: TC001 -- as above
 from genii.supervise.report import Event  # noqa: TC001 -- as above
 
 if TYPE_CHECKING:
@@ -26,7 +27,6 @@ __all__ = [
     "Handover",
     "HandoverError",
     "Listener",
-    "Origin",
     "Slot",
     "Stream",
     "agree",
@@ -47,14 +47,6 @@ class HandoverError(GeniiError):
 
 class _Record(msgspec.Struct, kw_only=True, omit_defaults=True):
     """The base of the records here."""
-
-
-class Origin(_Record, kw_only=True, omit_defaults=True):
-    """Where a version of genii is found: interpreter, the file it begins with, and the folders of its modules."""
-
-    executable: str
-    script: str
-    path: str
 
 
 class Slot(_Record, kw_only=True, omit_defaults=True):

@@ -44,8 +44,8 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Awaitable, Callable, Sequence
 
-    from genii.supervise.handover import Origin
     from genii.supervise.machine import Life
+    from genii.supervise.origin import Origin
     from genii.supervise.record import Memory
     from genii.supervise.report import ActionResult, Difference, PoolStatus, ProcessDetails, ProcessStatus
 

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from genii.errors import GeniiError
-    from genii.supervise.handover import Origin
     from genii.supervise.model import Settings
+    from genii.supervise.origin import Origin
 
 __all__ = ["MemoryTarget"]
 

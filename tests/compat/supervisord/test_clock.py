@@ -33,7 +33,7 @@ startsecs = 1
 autostart = false
 [program:quick]
 command = /bin/false
-startsecs = 1
+startsecs = 60
 startretries = 2
 autostart = false
 [program:stubborn]

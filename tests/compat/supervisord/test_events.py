@@ -48,7 +48,7 @@ autorestart = false
 stdout_capture_maxbytes = 1KB
 [program:quick]
 command = /bin/false
-startsecs = 1
+startsecs = 60
 startretries = 1
 autostart = false
 """

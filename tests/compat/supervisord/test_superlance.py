@@ -26,7 +26,7 @@ autorestart = false
 autostart = false
 [program:doomed]
 command = /bin/sh -c 'exit 1'
-startsecs = 5
+startsecs = 60
 startretries = 0
 autostart = false
 """
