@@ -111,7 +111,11 @@ def _open_log(path: str) -> IO[bytes]:
     if path.endswith(".gz"):
         import gzip
 
-        return cast("IO[bytes]", gzip.open(open(path, "rb", opener=open_trusted), "rb"))
+        # Unbuffered, and as its own: what GzipFile is only lent it does not close.
+        file = open(path, "rb", buffering=0, opener=open_trusted)  # noqa: SIM115 -- closed with what is returned
+        packed = gzip.GzipFile(fileobj=file)
+        packed.myfileobj = file
+        return cast("IO[bytes]", packed)
     return open(path, "rb", opener=open_trusted)
 
 
