@@ -102,7 +102,7 @@ def apache(debian: Callable[[str, str], str], tmp_path: Path) -> Iterator[Site]:
     program = debian("apache2", "apache2")
     os.chmod(tmp_path, 0o755)
     for parent in (tmp_path, *tmp_path.parents):
-        if parent.name.startswith("pytest-"):
+        if parent.name.startswith(("pytest-", "popen-")):
             os.chmod(parent, 0o755)  # its workers are another user's
     for word in ("one", "two"):
         (tmp_path / word).mkdir()
