@@ -7,19 +7,31 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from tests.deploy.harness import need_git
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 EXAMPLE = Path(__file__).parents[2] / "examples" / "deploy"
+
+
+@pytest.fixture
+def short_path() -> Iterator[Path]:
+    """A folder whose path leaves room for those of unix sockets (107 bytes, unix(7))."""
+    with tempfile.TemporaryDirectory(prefix="genii-") as name:
+        yield Path(name)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-def test_a_bad_release_takes_itself_back(tmp_path: Path) -> None:
+def test_a_bad_release_takes_itself_back(short_path: Path) -> None:
     need_git()
-    folder = tmp_path / "deploy"
+    folder = short_path / "deploy"
     shutil.copytree(EXAMPLE, folder, ignore=shutil.ignore_patterns("run", ".genii"))
     environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
     ended = subprocess.run(

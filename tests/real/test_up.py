@@ -49,7 +49,7 @@ def test_down_leaves_nothing_behind(site: Site) -> None:
     site.up()
     assert site.genii("down").status == 0
     assert site.processes() == []
-    assert sorted(path.name for path in site.state_dir.iterdir()) == ["log"]
+    assert sorted(path.name for path in site.state_dir.iterdir()) == ["audit", "log"]
     assert site.genii("down").status == 0
     assert site.genii("status").status == 3
 

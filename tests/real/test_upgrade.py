@@ -250,7 +250,7 @@ BROKEN = {
     "import": ("supervise/machine.py", "from __future__ import annotations", "import a_module_that_is_not_there"),
     "format": ("supervise/handover.py", "FORMATS = (1,)", "FORMATS = (7,)"),
     "state": ("supervise/handover.py", "    settings: Settings\n", "    settings: Settings\n    essential: int\n"),
-    "syntax": ("control/bootstrap.py", "def main() -> int:", "def main() -> int"),
+    "syntax": ("control/beginning.py", "def main(path: str) -> int:", "def main(path: str) -> int"),
 }
 REASONS = {
     "import": "a_module_that_is_not_there",

@@ -13,8 +13,6 @@ import msgspec
 from genii.control.audit import Audit
 from genii.control.failure import error_response
 from genii.control.history import History
-from genii.control.logstream import Wish, follow_logs, log_files, plain_logs, recent_logs
-from genii.control.metrics import CONTENT_TYPE, render_metrics
 from genii.control.query import (
     ActionQuery,
     AuditEntries,
@@ -137,6 +135,8 @@ class Api:
 
     async def metrics(self, request: Request) -> Response:  # noqa: ARG002
         """Answer in the text format of Prometheus."""
+        from genii.control.metrics import CONTENT_TYPE, render_metrics  # not every supervisor is asked
+
         target = self._target
         text = render_metrics(target.status(), target.statuses(), target.statistics(), target.pools())
         return Response(200, text.encode(), CONTENT_TYPE)
@@ -185,6 +185,8 @@ class Api:
         ``contains`` leaves out lines without a text; ``paced=1`` leaves out what comes faster than anybody could read,
         and tells how much; ``text=1`` answers plain text to be saved as a file.
         """
+        from genii.control.logstream import Wish, follow_logs, log_files, plain_logs, recent_logs  # half a MiB
+
         lines = _integer(request, "lines", "100")
         stream = request.argument("stream", "both")
         if stream not in ("stdout", "stderr", "both"):

@@ -1,81 +1,14 @@
-"""The first lines of the supervisor: fork the keeper from a bare interpreter, then load the rest.
+"""The first lines of the supervisor, executed by itself (``python -I -S bootstrap.py OPTION…``) by ``genii up``.
 
-Executed by itself (``python -I -S bootstrap.py OPTIONS``) by ``genii up``: without the site module and before any
-import that matters, so that the keeper stays as small as an interpreter can be. With ``trial`` after the options it is
-the trial run of a version (see ``trial``), with ``upgrade DESCRIPTOR`` it takes the place of another version.
+As few as can be: a script is compiled each time, and what that leaves behind would be the keeper's memory, too.
 """
-
-from __future__ import annotations
 
 import os
 import sys
 
-
-def main() -> int:
-    """Fork the keeper and run the supervisor; see ``genii.control.entry``."""
+if __name__ == "__main__":
     path = os.environ.pop("GENII_SYS_PATH", "")
     sys.path[:0] = path.split(os.pathsep)
-    if sys.argv[2:3] == ["trial"]:
-        from genii.control import trial
+    from genii.control.beginning import main
 
-        return trial.run(sys.argv[1])
-    _open_standard()
-    _close_inherited()
-    loader = _find_loader()
-    import _socket
-
-    from genii.supervise import keeper
-
-    ours, theirs = _socket.socketpair()
-    keeper_pid = os.fork()
-    if keeper_pid == 0:
-        link = theirs.detach()
-        os.closerange(3, link)
-        os.closerange(link + 1, os.sysconf("SC_OPEN_MAX"))
-        keeper.main(link)
-        os._exit(0)
-    theirs.close()
-    # msgspec tries to import it, to know newer types by it; nothing here uses them.
-    sys.modules["typing_extensions"] = None  # type: ignore[assignment]
-    link_and_pid = (ours.detach(), keeper_pid)
-    if sys.argv[2:3] == ["upgrade"]:
-        from genii.control import entry
-
-        return entry.take_over(sys.argv[1], path, int(sys.argv[3]), link_and_pid)
-    from genii.control.entry import main as run
-
-    return run(sys.argv[1], path, loader, link_and_pid)
-
-
-def _find_loader() -> tuple[int, int] | None:
-    """Return descriptor and pid of the process that reads the configuration; None: there is none (a second begin)."""
-    found = os.environ.pop("GENII_LOADER", "")
-    if not found:
-        return None
-    descriptor, _, pid = found.partition(":")
-    os.set_inheritable(int(descriptor), False)
-    return int(descriptor), int(pid)
-
-
-def _open_standard() -> None:
-    """Open what we were started without of stdin, stdout and stderr: nothing else may get these numbers."""
-    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
-        os.set_inheritable(descriptor, True)
-    os.close(descriptor)
-
-
-def _close_inherited() -> None:
-    """Keep descriptors that we were started with from reaching programs, except those that are passed on purpose.
-
-    Listening sockets of a service manager and the pipe to ``genii up -d`` are named in the environment and options.
-    """
-    for entry in os.listdir("/proc/self/fd"):
-        if int(entry) > 2:
-            try:
-                os.set_inheritable(int(entry), False)
-            except OSError:  # the descriptor of the listing itself
-                continue
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(path))

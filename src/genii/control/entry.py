@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -163,6 +164,7 @@ def _import_asyncio() -> None:
     if "GENII_TLS" in os.environ:
         return
     sys.modules["ssl"] = None  # type: ignore[assignment]
+    sys.modules["asyncio.sslproto"] = ModuleType("asyncio.sslproto")  # of no use without it
     import asyncio  # noqa: F401 -- for its side effect
 
     del sys.modules["ssl"]

@@ -110,6 +110,7 @@ def begin(supervisor: Supervisor, handover: Handover) -> None:
     """Go on from where the other version stopped."""
     for pid in handover.helpers:
         _reap_helper(supervisor, pid)
+    supervisor.triggers.recall(handover.runs, handover.due)
     supervisor.services.recorder.begin(supervisor.memory)
     for process in supervisor.slots:
         process.resume()

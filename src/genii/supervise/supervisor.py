@@ -32,7 +32,6 @@ from genii.supervise.report import Event, SupervisorStatus
 from genii.supervise.slots import Slots
 from genii.supervise.sockets import Sockets
 from genii.supervise.triggers import Triggers
-from genii.supervise.update import Update
 from genii.system.listen import listen_unix
 from genii.system.notify import NotifySocket
 from genii.system.poller import Poller
@@ -148,6 +147,7 @@ class Supervisor:
         # The streams of a dead supervisor are taken over, now its place is.
         path = os.path.join(self._state_dir, "keeper.sock")
         self.services.output.listen(path, listen_unix(path))
+        self.triggers.recall(memory.runs, memory.due)
         self.services.recorder.begin(self.memory)
         self.launch(self.first)
         self.triggers.arm(memory.runs, memory.due)
@@ -354,6 +354,8 @@ class Supervisor:
 
     async def update(self, *, dry_run: bool = False) -> Difference:
         """Read the configuration again and apply what changed."""
+        from genii.supervise.update import Update  # rarely needed, and memory counts
+
         return await Update(self).run(dry_run=dry_run)
 
     async def upgrade(self, origin: Origin | None) -> str:

@@ -73,18 +73,23 @@ class Triggers:
         """Return the programs that run once more when they have ended."""
         return sorted(self._pending)
 
-    def arm(self, runs: Mapping[str, float], due: Mapping[str, float], repeats: Iterable[str] = ()) -> None:
-        """Begin with what an earlier supervisor left: ``runs``, ``due`` and ``repeats``; nothing runs twice for it."""
+    def recall(self, runs: Mapping[str, float], due: Mapping[str, float]) -> None:
+        """Know what an earlier supervisor left, so that a new record has it from its first line; ``arm`` acts on it."""
         self._ran.update(runs)
         self._ran.update(due)
+        self._due.update(due)
+
+    def arm(self, runs: Mapping[str, float], due: Mapping[str, float], repeats: Iterable[str] = ()) -> None:
+        """Begin with what an earlier supervisor left: ``runs``, ``due`` and ``repeats``; nothing runs twice for it."""
+        self.recall(runs, due)
         self.rearm()
-        for name, when in due.items():
-            if name in self._schedules:
-                self._due[name] = when
-                if self._alive(name):
-                    self._begun(name)
-                elif not any(self._supervisor.ordering.waiting(process) for process in self._supervisor.slots.of(name)):
-                    self._run(name, one=self._schedules[name][1].overlap == "allow")
+        for name in due:
+            if name not in self._schedules:
+                self._due.pop(name, None)
+            elif self._alive(name):
+                self._begun(name)
+            elif not any(self._supervisor.ordering.waiting(process) for process in self._supervisor.slots.of(name)):
+                self._run(name, one=self._schedules[name][1].overlap == "allow")
         for name in repeats:
             if self._alive(name):
                 self._pending.add(name)
