@@ -45,6 +45,9 @@ stop_jobs() { # $1: the shell whose commands are ended  $2: the signal
 }
 stop_patiently() { # $1: the shell  $2: a pattern of commands
   jobs=; stop_jobs "$1" TERM
+  n=0; while [ -z "$jobs" ] && [ -n "$children" ] && [ $n -lt 5 ]; do # a command that is just beginning its session
+    sleep 0.1; n=$((n+1)); stop_jobs "$1" TERM
+  done
   n=0; while [ $n -lt TENTHS ]; do
     alive=; for id in $jobs; do kill -s 0 -- "-$id" && alive=1; done
     [ -n "$alive" ] || return 0

@@ -174,7 +174,11 @@ class _LocalProcess:
             with suppress(ProcessLookupError):
                 os.killpg(self._process.pid, signal.SIGKILL)
         # A daemon that the command left may hold its streams for ever: they have to be closed here, not waited for.
-        self._process._transport.close()  # type: ignore[attr-defined]
+        # Not by closing the whole transport: that would reap the process behind the back of asyncio's own watcher.
+        for number in range(3):
+            pipe = self._process._transport.get_pipe_transport(number)  # type: ignore[attr-defined]
+            if pipe is not None:
+                pipe.close()
         await self._process.wait()
         self._writer.close()
         if self._reading is not None:
