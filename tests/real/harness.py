@@ -208,6 +208,13 @@ class Site:
                         found.append(int(entry))
         return found
 
+    def remaining(self) -> list[int]:
+        """Return what is still there after all that is ending has had the time to; empty: nothing."""
+        deadline = time.monotonic() + PATIENCE
+        while (left := self.processes()) and time.monotonic() < deadline:
+            time.sleep(0.02)
+        return left
+
     def close(self) -> None:
         """Kill whatever is left, the supervisor first."""
         with contextlib.suppress(GeniiError, OSError):

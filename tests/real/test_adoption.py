@@ -100,7 +100,7 @@ def test_stops_what_it_adopted(site: Site) -> None:
     site.up()
     assert site.genii("down").status == 0
     assert not is_alive(pid)
-    assert site.processes() == []
+    assert site.remaining() == []
 
 
 def test_adopts_what_was_started_but_not_recorded(site: Site) -> None:
@@ -258,7 +258,7 @@ def test_a_keeper_that_is_killed_is_replaced_and_output_goes_on(site: Site) -> N
     site.line("job", "told")
     assert site.keeper_pid() != keeper
     assert site.genii("down").status == 0
-    assert site.processes() == []
+    assert site.remaining() == []
 
 
 def test_output_goes_on_when_supervisor_and_keeper_are_killed(site: Site) -> None:

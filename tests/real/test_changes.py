@@ -191,5 +191,5 @@ def test_few_files_altogether_are_told_and_harm_nobody(site: Site) -> None:
         children = {int(pid) for pid in file.read().split()}
     process.terminate()
     assert process.wait(30) == 0
-    assert site.processes() == []
+    assert site.remaining() == []
     assert not [pid for pid in children if is_alive(pid)]

@@ -234,4 +234,4 @@ def test_a_state_directory_that_can_not_be_written_is_a_clear_error(small_disk: 
     assert "Read-only file system" in outcome.err
     assert str(small_disk) in outcome.err
     assert "Traceback" not in outcome.err
-    assert site.processes() == []
+    assert site.remaining() == []

@@ -276,7 +276,7 @@ def test_a_state_directory_of_somebody_else_is_refused(site: Site) -> None:
     os.chown(site.state_dir, 0, 0)
     site.state_dir.chmod(0o777)
     assert "anybody may write to the state directory" in site.genii("up", "-d").err
-    assert site.processes() == []
+    assert site.remaining() == []
     site.state_dir.chmod(0o755)
     site.up()
 

@@ -65,7 +65,7 @@ def test_shows_lines_with_the_name_of_their_program(site: Site) -> None:
     assert process.stdout
     assert "worker | unfinished\n" in process.stdout.read()
     assert process.wait(PATIENCE) == 0
-    assert site.processes() == []
+    assert site.remaining() == []
 
 
 def test_the_second_interrupt_ends_everything_at_once(site: Site) -> None:
@@ -80,7 +80,7 @@ def test_the_second_interrupt_ends_everything_at_once(site: Site) -> None:
     process.send_signal(signal.SIGINT)
     process.wait(PATIENCE)
     assert process.returncode == 0
-    assert site.processes() == []
+    assert site.remaining() == []
 
 
 @pytest.mark.parametrize(("code", "status"), [("exit 7", 7), ("kill -KILL $$$$", 137)])
@@ -94,14 +94,14 @@ def test_ends_with_the_code_of_the_program_that_matters(site: Site, code: str, s
     read_until(process, r"main +\| up")
     (site.path / "go").write_text("go\n")
     assert process.wait(PATIENCE) == status
-    assert site.processes() == []
+    assert site.remaining() == []
 
 
 def test_ends_with_one_when_what_matters_can_not_start(site: Site) -> None:
     site.write('[program.main]\ncommand = "no-such-program"\n[program.other]\ncommand = "sleep 1000"\n')
     process = site.foreground("--exit-on-fatal", "main")
     assert process.wait(PATIENCE) == 1
-    assert site.processes() == []
+    assert site.remaining() == []
 
 
 def test_starts_only_what_is_named_and_what_that_needs(site: Site) -> None:
@@ -120,7 +120,7 @@ def test_a_name_that_nobody_has_is_an_error_and_starts_nothing(site: Site) -> No
     outcome = site.genii("up", "-d", "wbe")
     assert outcome.status == 4
     assert "did you mean 'web'" in outcome.err
-    assert site.processes() == []
+    assert site.remaining() == []
 
 
 @pytest.mark.parametrize("closed", [(0,), (0, 1, 2)], ids=["stdin", "all"])

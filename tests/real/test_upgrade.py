@@ -91,7 +91,7 @@ def test_programs_and_their_output_go_on(site: Site) -> None:
     assert site.genii("down").status == 0
     for status in statuses:
         check_counter(site, status["name"])
-    assert site.processes() == []
+    assert site.remaining() == []
 
 
 def test_children_stay_ours_and_their_exit_codes_are_known(site: Site) -> None:
@@ -395,7 +395,7 @@ def test_an_end_that_is_asked_for_meanwhile_is_not_forgotten(site: Site) -> None
     os.kill(supervisor, signal.SIGUSR2)
     os.kill(supervisor, signal.SIGTERM)
     await_end(supervisor)
-    assert site.processes() == []
+    assert site.remaining() == []
 
 
 @pytest.mark.slow

@@ -181,7 +181,7 @@ def test_nurseries_end_with_their_supervisor(nest: Nest) -> None:
     nest.site.up()
     assert nest.until_warm(other_than=nursery)
     assert nest.site.genii("down").status == 0
-    assert nest.site.processes() == []
+    assert nest.site.remaining() == []
 
 
 def test_only_workers_can_be_warm(site: Site) -> None:
