@@ -1,7 +1,7 @@
 // The frame: who is logged in, which page is shown, the keys, the colours.
 
 import {notice, open} from "./actions.js";
-import {ask, Problem, send, setToken, whenLoggedOut} from "./api.js";
+import {ask, forgetEarly, Problem, send, setToken, whenLoggedOut} from "./api.js";
 import {announce, clean, h, replace, text} from "./dom.js";
 import {count} from "./format.js";
 import {processes} from "./processes.js";
@@ -41,6 +41,7 @@ applyTheme(localStorage.getItem("theme") || "");
 // ---------------------------------------------------------------- login
 
 function loginPage(message = "") {
+  forgetEarly();
   disconnect();
   closePage();
   const user = h("input", {name: "user", autocomplete: "username", required: true, autocapitalize: "off"});

@@ -3,7 +3,7 @@
 import {confirmed, open, post} from "./actions.js";
 import {ask, Problem} from "./api.js";
 import {clean, h, replace} from "./dom.js";
-import {size} from "./format.js";
+import {number, size} from "./format.js";
 import {mayOperate} from "./store.js";
 
 const EVERY = 2000;
@@ -50,7 +50,7 @@ function functionTable(address, functions) {
 }
 
 function num(value, colour = "") {
-  return h(`td.num${colour ? `.${colour}` : ""}`, value.toLocaleString("en"));
+  return h(`td.num${colour ? `.${colour}` : ""}`, number(value));
 }
 
 function workerTable(workers) {

@@ -2,7 +2,7 @@
 
 import {stream} from "./api.js";
 import {clean, h, replace, text} from "./dom.js";
-import {count, size} from "./format.js";
+import {count, number, size} from "./format.js";
 import {plain, render} from "./ansi.js";
 
 const KEPT = 20_000;
@@ -116,7 +116,7 @@ export function logPane(names) {
       replace(view, drawn);
     }
     endButton.hidden = follow;
-    const parts = [paused ? `paused, ${count(held.length, "new line")}` : search ? `${shown.length.toLocaleString("en")} of ${count(lines.length, "line")}` : count(lines.length, "line")];
+    const parts = [paused ? `paused, ${count(held.length, "new line")}` : search ? `${number(shown.length)} of ${count(lines.length, "line")}` : count(lines.length, "line")];
     if (left) parts.push(`${size(left)} left out`);
     text(status, parts.join(" · "));
   }

@@ -4,7 +4,7 @@ import {act, askScale, askSignal} from "./actions.js";
 import {ask, Problem} from "./api.js";
 import {chart} from "./chart.js";
 import {clean, h, replace, text} from "./dom.js";
-import {clock, duration, ending, percent, size} from "./format.js";
+import {clock, duration, ending, number, percent, size} from "./format.js";
 import {logPane} from "./log.js";
 import {listen, look, mayOperate, store, why} from "./store.js";
 import {go} from "./route.js";
@@ -143,7 +143,7 @@ function overview(content, name) {
 }
 
 function limit(value) {
-  return value < 0 ? "unlimited" : value.toLocaleString("en");
+  return value < 0 ? "unlimited" : number(value);
 }
 
 function table(rows) {

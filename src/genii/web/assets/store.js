@@ -103,7 +103,7 @@ const HANDLERS = {
     store.usage = new Map(Object.entries(data.usage));
     if (restarted) store.curves.clear();
     tell("rows", null);
-    declare();
+    requestAnimationFrame(() => setTimeout(declare)); // the first rows come first
   },
   change(data) {
     for (const row of data.processes) store.rows.set(row.name, row);
@@ -166,6 +166,7 @@ export function declare() {
   declaring ||= ask("/api/v1/programs").then((answer) => {
     store.programs = new Map(answer.programs.map((program) => [program.name, program]));
     store.jobServers = answer.job_servers;
+    looks = new WeakMap(); // which exit codes are right is declared
     tell("programs");
   }).catch(() => {}).finally(() => { declaring = null; });
   return declaring;
@@ -177,7 +178,15 @@ const STATES = {
   FATAL: ["✖", "bad"], STOPPED: ["○", "idle"], EXITED: ["◌", "idle"], UNKNOWN: ["?", "bad"],
 };
 
+let looks = new WeakMap(); // record -> how it looks: each is asked for several times for each change
+
 export function look(row) {
+  let found = looks.get(row);
+  if (!found) looks.set(row, found = lookOf(row));
+  return found;
+}
+
+function lookOf(row) {
   let [glyph, colour] = STATES[row.state] || ["?", "idle"];
   let word = row.state.toLowerCase();
   if (row.state === "RUNNING" && row.healthy === false) [glyph, colour, word] = ["▲", "bad", "unhealthy"];
