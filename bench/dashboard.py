@@ -27,7 +27,13 @@ from pathlib import Path
 from genii.control.client import Client
 from genii.system.address import Address
 
-FLAGS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-dev-shm-usage"]
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-dev-shm-usage",
+]
 TICK = os.sysconf("SC_CLK_TCK")
 FLOOD = """\
 import time
@@ -207,7 +213,9 @@ def asked(site: Site, questions: int) -> dict[str, float]:
         time.sleep(0.017)  # not in step with anything
     times.sort()
     names = {"median": 0.5, "p95": 0.95, "p99": 0.99}
-    return {name: round(times[int(part * len(times))], 1) for name, part in names.items()} | {"max": round(times[-1], 1)}
+    return {name: round(times[int(part * len(times))], 1) for name, part in names.items()} | {
+        "max": round(times[-1], 1)
+    }
 
 
 def memory(number: int) -> dict[str, object]:
