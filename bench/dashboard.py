@@ -21,11 +21,14 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from genii.control.client import Client
 from genii.system.address import Address
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
 
 FLAGS = [
     "--no-sandbox",
