@@ -45,7 +45,8 @@ function pool(program, told) {
   const busy = running.filter((row) => row.busy);
   const memory = rows.reduce((sum, row) => sum + (row.pid ? store.usage.get(row.name)?.[1] || 0 : 0), 0);
   const knows = rows.some((row) => row.busy !== null);
-  const bounds = program.minimum === program.maximum ? `${program.maximum}` : `${program.minimum} to ${program.maximum}`;
+  const {minimum, maximum} = told || program;
+  const bounds = minimum !== maximum ? `${minimum} to ${maximum}` : String(told ? maximum : rows.length); // it may have been scaled
   const names = rows.map((row) => row.name);
   const button = (key, label, run) => h("button", {"data-key": `${key} ${program.name}`, disabled: !mayOperate(), onclick: run}, label);
   return h("section.panel", {"aria-label": clean(program.name)},
