@@ -44,6 +44,7 @@ function loginPage(message = "") {
   forgetEarly();
   disconnect();
   closePage();
+  main = null;
   const user = h("input", {name: "user", autocomplete: "username", required: true, autocapitalize: "off"});
   const password = h("input", {name: "password", type: "password", autocomplete: "current-password", required: true});
   const problem = h("div.bad", {role: "alert"}, message);
@@ -178,8 +179,8 @@ listen((what, detail) => {
 
 const KEYS = [
   ["j k ↑ ↓", "move"], ["Enter", "open"], ["Esc q", "back"], ["/", "filter or search"], ["l", "log"], ["space", "select"], ["g", "fold the group"],
-  ["s", "start or stop"], ["r", "restart"], ["R", "reload"], ["x", "signal, more"], ["f w p", "log: to the end, wrap, pause"],
-  ["1 – 9", "pages"], ["?", "this help"],
+  ["s", "start or stop"], ["r", "restart"], ["R", "reload"], ["x", "signal, more"], ["a", "attach: send lines to it"], ["+ -", "scale"],
+  ["f w p", "log: to the end, wrap, pause"], ["1 – 9 0", "pages"], [":", "find anything (Ctrl K, too)"], ["?", "this help"],
 ];
 
 function help() {
@@ -193,7 +194,14 @@ function help() {
   open(dialog);
 }
 
+const find = () => import("./palette.js").then(({palette}) => palette(PAGES), () => {});
+
 document.addEventListener("keydown", (event) => {
+  if (event.ctrlKey && event.key === "k" && main && !document.querySelector("dialog[open]")) {
+    event.preventDefault();
+    find();
+    return;
+  }
   if (event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
   const field = event.target.closest?.("input:not([type=checkbox]), select, textarea");
   if (field) {
@@ -210,9 +218,11 @@ document.addEventListener("keydown", (event) => {
 });
 
 function common(key) {
+  if (!main) return null;
   if (key === "?") return help;
+  if (key === ":") return find;
   if ((key === "Escape" || key === "q") && location.hash.replace(/^#\/?/, "")) return () => history.back();
-  const number = Number(key);
+  const number = key === "0" ? 10 : Number(key === " " ? "" : key);
   if (number >= 1 && number <= PAGES.length) return () => { location.hash = `#/${PAGES[number - 1][0]}`; };
   return null;
 }
@@ -221,7 +231,9 @@ function common(key) {
 
 window.addEventListener("hashchange", show);
 whenLoggedOut(() => loginPage("Please log in again."));
-ask("/api/v1/session").then(begin, (error) => {
+const slow = setTimeout(() => replace(app, h("main", {id: "main"}, h("div.empty",
+  "Waiting for the supervisor… Browsers allow six connections to one server: if many windows with this dashboard are open, close one."))), 5000);
+ask("/api/v1/session").finally(() => clearTimeout(slow)).then(begin, (error) => {
   if (error.status === 401) loginPage();
   else replace(app, h("main", {id: "main"}, h("div.empty", `${error.message}. `, h("button", {onclick: () => location.reload()}, "Try again"))));
 });

@@ -27,6 +27,11 @@ export function size(bytes) {
   return "";
 }
 
+/** 0.0123 -> "12.3 ms" */
+export function seconds(value) {
+  return value < 1 ? `${(1000 * value).toFixed(1)} ms` : `${value.toFixed(1)} s`;
+}
+
 export function percent(value) {
   return value < 0.05 ? "0 %" : `${value < 10 ? value.toFixed(1) : Math.round(value)} %`;
 }

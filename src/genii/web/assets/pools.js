@@ -13,9 +13,8 @@ export function pools(main) {
   let closed = false;
   let next = 0;
   const load = async () => {
-    const names = declared().map((program) => `name=${encodeURIComponent(program.name)}`);
     try {
-      if (names.length && !document.hidden) known = new Map(((await ask(`/api/v1/processes?${names.join("&")}`)).pools || []).map((pool) => [pool.program, pool]));
+      if (!document.hidden) known = new Map((await ask("/api/v1/pools")).pools.map((pool) => [pool.program, pool]));
     } catch (error) {
       if (!(error instanceof Problem)) throw error;
     }
@@ -55,7 +54,8 @@ function pool(program, told) {
         button("drain", "Drain…", () => drain(program.name))] : null,
       button("scale", "Scale…", () => askScale(program.name)),
       button("rolling", "Rolling restart", () => act("restart", names, {rolling: true}))),
-    h("div.facts", fact("running", `${running.length} of ${bounds}`), knows ? fact("busy", busy.length) : null, told?.waiting ? fact("jobs waiting", told.waiting) : null,
+    h("div.facts", fact("running", `${running.length} of ${bounds}`), knows ? fact("busy", busy.length) : null,
+      store.rates.has(program.name) ? fact("jobs/s", store.rates.get(program.name).toFixed(1)) : null, told?.waiting ? fact("jobs waiting", told.waiting) : null,
       told?.starting ? fact("starting", told.starting) : null, told?.leaving ? fact("leaving", told.leaving) : null, told?.paused ? h("b.warn", "paused") : null, memory ? fact("memory", size(memory)) : null,
       program.recycle.jobs ? fact("replaced after", `${program.recycle.jobs} jobs`) : null, program.worker ? fact("class", clean(program.worker)) : null),
     knows ? h("div.load", {role: "img", "aria-label": `${busy.length} of ${running.length} busy`, style: {margin: "8px 0"}},

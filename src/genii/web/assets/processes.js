@@ -1,6 +1,6 @@
 // The first page: all processes, grouped, filtered, sorted, with what they use. Only the rows in view are in the page.
 
-import {act, more} from "./actions.js";
+import {act, askScale, more} from "./actions.js";
 import {clean, h, replace, text} from "./dom.js";
 import {count, duration, number, percent, size} from "./format.js";
 import {spark} from "./chart.js";
@@ -344,6 +344,8 @@ export function processes(main) {
     l: () => { const at = current(); if (at?.name) go(`/program/${encodeURIComponent(at.name)}/log`); },
     g: () => { const at = current(); if (at) fold(at.group ?? groupOf(store.rows.get(at.name))); },
     " ": () => { const at = current(); if (at?.name) select(at.name, !selected.has(at.name)); },
+    a: () => { const at = current(); if (at?.name) go(`/program/${encodeURIComponent(at.name)}/log?attach=1`); },
+    "+": withNames((names) => askScale(store.rows.get(names[0]).program)), "-": withNames((names) => askScale(store.rows.get(names[0]).program)),
     r: withNames((names) => act("restart", names)), R: withNames((names) => act("reload", names)),
     s: withNames((names) => act(names.some((name) => store.rows.get(name)?.pid) ? "stop" : "start", names)),
     x: withNames((names) => more(names, store.rows.get(names[0]).program)),
