@@ -86,7 +86,8 @@ async function peek(address, name) {
     try {
       const query = new URLSearchParams({server: address, function: name, limit: "100"});
       const found = (await ask(`/api/v1/jobs/peek?${query}`)).jobs;
-      replace(body, found.length ? jobTable(found) : h("p.mut", "None waits and none runs just now."));
+      const note = found.some((job) => job.state === "?") ? h("p.mut", "gearmand tells no more than this, and lists a cancelled job until a worker would have taken it.") : null;
+      replace(body, found.length ? [jobTable(found), note] : h("p.mut", "None waits and none runs just now."));
     } catch (error) {
       if (!(error instanceof Problem)) throw error;
       replace(body, h("p.bad", clean(error.message)));

@@ -34,7 +34,9 @@ export function palette(pages) {
 
   function sift() {
     const words = field.value.toLowerCase().split(/\s+/).filter(Boolean);
-    found = all.filter(([label]) => words.every((word) => label.toLowerCase().includes(word))).slice(0, SHOWN);
+    const fits = all.filter(([label]) => words.every((word) => label.toLowerCase().includes(word)));
+    const begins = ([label]) => (label.toLowerCase().startsWith(words[0] || "") ? 0 : 1); // what begins so comes first
+    found = fits.sort((a, b) => begins(a) - begins(b)).slice(0, SHOWN);
     chosen = 0;
     draw();
   }
