@@ -57,6 +57,8 @@ def test_gearmand_serves_as_well_and_tells_what_it_knows(gearmand: Callable[...,
         with pytest.raises(GeniiError, match="can't list the jobs of one function"):
             await queues.peek(address, "resize", 10)
         assert [job.handle for job in await queues.peek(address, "", 10)] == [handle]
+        with pytest.raises(GeniiError, match="end it where it runs"):
+            await queues.drain(address)
 
     asyncio.run(main())
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
-from genii.errors import GeniiError, UsageError
+from genii.errors import GeniiError, NotAllowed, UsageError
 from genii.system.address import parse_address
 
 if TYPE_CHECKING:
@@ -129,7 +129,12 @@ class Queues:
 
     async def drain(self, address: str) -> None:
         """Have a server take no new jobs and end when those that run are done; its supervisor starts it again."""
-        await self._ask(address, lambda admin: admin.shut_down(graceful=True))
+        try:
+            await self._ask(address, lambda admin: admin.shut_down(graceful=True))
+        except NotAllowed as error:
+            if "UNKNOWN_COMMAND" not in str(error):
+                raise
+            raise NotAllowed(f"{address} is a gearmand, which no client can end; end it where it runs") from error
 
     async def _ask(self, address: str, question: Callable[[Admin], T]) -> T:
         if address not in self._addresses():
