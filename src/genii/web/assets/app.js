@@ -112,8 +112,11 @@ async function show() {
   const entry = PAGES.find(([key]) => key === name);
   const load = HIDDEN[name] || entry?.[2];
   for (const link of document.querySelectorAll("nav.main a")) {
-    if (link.dataset.page === (HIDDEN[name] ? "" : name)) link.setAttribute("aria-current", "page");
-    else link.removeAttribute("aria-current");
+    if (link.dataset.page === (HIDDEN[name] ? "" : name)) {
+      link.setAttribute("aria-current", "page");
+      const bar = link.parentNode; // on a phone it shows some of the pages only
+      if (bar.scrollWidth > bar.clientWidth) bar.scrollLeft = link.offsetLeft - bar.offsetLeft - bar.clientWidth / 3;
+    } else link.removeAttribute("aria-current");
   }
   let draw;
   try {

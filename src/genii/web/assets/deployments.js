@@ -11,6 +11,7 @@ import {go, here} from "./route.js";
 const EVERY = 1000;
 const LINES = 5000;
 const COLOURS = {good: "ok", running: "warn", failed: "bad", "rolled back": "warn", interrupted: "bad"};
+const WIDE = new Set(["Release", "Revision", "By", "Hosts"]); // left out on a phone
 const GLYPHS = {good: "●", running: "◐", failed: "✖", "rolled back": "↺", interrupted: "✖"};
 
 /** Ask again and again while the page is there; returns the function that ends it. */
@@ -67,14 +68,14 @@ function deploy(name, begun) {
 function table(rows, busy) {
   const latest = new Set();
   return h("div.scroll", h("table", {"aria-label": "Deployments"}, h("thead", h("tr", ["", "What", "Release", "Revision", "By", "When", "How it ended", "Hosts", ""].map((label, index) =>
-    h("th", {scope: "col"}, label ? h("span", label) : h("span.hidden-text", index ? "Actions" : "Number"))))),
+    h(`th${WIDE.has(label) ? ".wide" : ""}`, {scope: "col"}, label ? h("span", label) : h("span.hidden-text", index ? "Actions" : "Number"))))),
   h("tbody", rows.map((row) => {
     const newest = !latest.has(row.name);
     latest.add(row.name);
     return h("tr", h("td", h("a", {href: `#/deployments/${row.number}`}, `#${row.number}`)), h("td", clean(row.name), row.action === "rollback" ? h("span.tag", "roll-back") : null),
-      h("td.mono", clean(row.release)), h("td.mono", clean(row.revision.slice(0, 12)), row.branch ? h("div.mut", clean(row.branch)) : null), h("td", clean(row.by), h("div.mut", clean(row.control))),
+      h("td.mono.wide", clean(row.release)), h("td.mono.wide", clean(row.revision.slice(0, 12)), row.branch ? h("div.mut", clean(row.branch)) : null), h("td.wide", clean(row.by), h("div.mut", clean(row.control))),
       h("td", clock(row.started), h("div.mut", row.ended ? `took ${duration(row.ended - row.started)}` : "still goes on")), h("td", outcome(row), row.message ? h("div.mut", clean(row.message)) : null),
-      h("td", Object.entries(row.hosts).slice(0, 6).map(([host, what]) => h("div", clean(host), " ", h("span.mut", clean(what))))),
+      h("td.wide", Object.entries(row.hosts).slice(0, 6).map(([host, what]) => h("div", clean(host), " ", h("span.mut", clean(what))))),
       h("td.num", newest ? h("button.danger", {"data-key": `back ${row.name}`, disabled: !mayOperate() || busy, onclick: () => back(row, rows)}, "Roll back…") : null));
   }))));
 }

@@ -50,8 +50,8 @@ function counts(functions) {
 function functionTable(address, functions) {
   return h("div.scroll", h("table", {"aria-label": "Functions"},
     h("thead", h("tr", ["Function", "Waiting", "high", "normal", "low", "Running", "Workers", "Jobs/s", "Median", "p95", "Failed", ""].map((label, index) =>
-      h(`th${index && label ? ".num" : ""}`, {scope: "col"}, label ? h("span", label) : h("span.hidden-text", "Actions"))))),
-    h("tbody", functions.map((one) => h("tr", h("td", clean(one.name)), num(one.waiting, one.waiting && !one.workers ? "bad" : ""), num(one.high), num(one.normal), num(one.low),
+      h(`th${index && label ? ".num" : ""}${/^(high|normal|low)$/.test(label) ? ".wide" : ""}`, {scope: "col"}, label ? h("span", label) : h("span.hidden-text", "Actions"))))),
+    h("tbody", functions.map((one) => h("tr", h("td", clean(one.name)), num(one.waiting, one.waiting && !one.workers ? "bad" : ""), num(one.high, "wide"), num(one.normal, "wide"), num(one.low, "wide"),
       num(one.running), num(one.workers), figures(address, one), h("td.num", one.completed === null ? null
         : h("button", {"data-key": `peek ${address} ${one.name}`, onclick: () => peek(address, one.name)}, "Look")))))));
 }

@@ -2,7 +2,7 @@
 
 import {act, askScale, more} from "./actions.js";
 import {clean, h, replace, text} from "./dom.js";
-import {count, duration, number, percent, size} from "./format.js";
+import {clock, count, duration, number, percent, size} from "./format.js";
 import {spark} from "./chart.js";
 import {listen, look, mayOperate, store, wantCurves, why} from "./store.js";
 import {go, param} from "./route.js";
@@ -12,7 +12,7 @@ const MARGIN = 8;
 
 const COLUMNS = [
   ["mark", "", null], ["name", "Name", (row) => row.name], ["state", "State", (row) => row.state],
-  ["pid", "PID", (row) => row.pid], ["up", "Up since", (row) => (row.pid ? row.started : Infinity)],
+  ["pid", "PID", (row) => row.pid], ["up", "Up", (row) => (row.pid ? row.started : Infinity)],
   ["re", "Restarts", (row) => -row.restarts], ["cpu", "CPU", (row) => -(store.usage.get(row.name)?.[0] ?? -1)],
   ["mem", "Memory", (row) => -(store.usage.get(row.name)?.[1] ?? -1)], ["why", "Why", (row) => row.reason], ["act", "", null],
 ];
@@ -290,6 +290,11 @@ export function processes(main) {
   body.addEventListener("click", ({target}) => {
     const control = target.closest("[data-do]");
     if (control && DO[control.dataset.do]) DO[control.dataset.do](control.closest("tr").dataset.key, control);
+  });
+  body.addEventListener("pointerover", ({target}) => {
+    const cell = target.closest(".c-up"); // when that was, for who asks: dates take the browser long to write
+    const row = cell && store.rows.get(cell.parentNode.dataset.key);
+    if (row) cell.title = `${look(row).word} since ${clock(row.since)}${row.pid ? `, started ${clock(row.started)}` : ""}`;
   });
   body.addEventListener("change", ({target}) => {
     const {key} = target.closest("tr").dataset;

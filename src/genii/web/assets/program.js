@@ -4,7 +4,7 @@ import {act, askScale, askSignal, notice} from "./actions.js";
 import {ask, Problem, send} from "./api.js";
 import {chart} from "./chart.js";
 import {clean, h, replace, text} from "./dom.js";
-import {clock, duration, ending, number, percent, size} from "./format.js";
+import {clock, count, duration, ending, number, percent, size} from "./format.js";
 import {logPane} from "./log.js";
 import {listen, look, mayOperate, store, why} from "./store.js";
 import {go, here} from "./route.js";
@@ -34,6 +34,7 @@ export function program(main, [name = "", tab = ""]) {
     if (!row) {
       replace(state, store.supervisor ? h("span.bad", "there is no such process now") : "");
       replace(facts);
+      buttons.hidden = true;
       return;
     }
     const now = Date.now() / 1000;
@@ -48,6 +49,7 @@ export function program(main, [name = "", tab = ""]) {
       used ? fact("memory", size(used[1])) : null, row.trigger ? fact("trigger", clean(row.trigger)) : null,
       row.next_run ? fact("next run", clock(row.next_run)) : null);
     const running = Boolean(row.pid) || row.state === "BACKOFF";
+    buttons.hidden = false;
     toggle.dataset.action = running ? "stop" : "start";
     text(toggle, running ? "Stop" : "Start");
     for (const button of buttons.children) button.disabled = !mayOperate();
@@ -203,7 +205,9 @@ export function eventRows(events, named = false) {
 }
 
 function describe(event) {
-  const {state, before, reason, pid} = event.data;
+  const {state, before, reason, pid, processes, waiting} = event.data;
+  if (event.kind === "program.scaled") return `scaled from ${before} to ${processes}${waiting ? `, ${count(waiting, "job waits", "jobs wait")}` : ""}`;
+  if (event.kind === "process.removed") return "removed";
   if (event.kind !== "process.state") return [event.kind.replace(".", ": "), ...Object.entries(event.data).map(([key, value]) => ` ${key}=${clean(value)}`)].join("");
   return `${String(before || "").toLowerCase()}${before ? " → " : ""}${String(state).toLowerCase()}${reason ? ` (${clean(reason)})` : ""}${pid ? `, pid ${pid}` : ""}`;
 }
