@@ -29,6 +29,8 @@ def start_reading(path: str) -> tuple[int, int]:
         sys.modules["typing_extensions"] = None  # type: ignore[assignment]
         with open(writing, "wb") as pipe:
             pipe.write(load_encoded(path))
+    except BrokenPipeError:
+        pass  # who wanted to know is gone
     except Exception:
         sys.excepthook(*sys.exc_info())
     finally:
