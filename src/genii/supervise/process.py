@@ -19,13 +19,11 @@ from genii.supervise.machine import (
     Adopted,
     BecameReady,
     Due,
+    Effect,
     Emptied,
     Exited,
     Failed,
-    KillGroup,
     Life,
-    SendStop,
-    Spawn,
     Spawned,
     SpawnFailed,
     rules_for,
@@ -52,7 +50,7 @@ if TYPE_CHECKING:
 
     from genii.supervise.deadlines import Deadlines
     from genii.supervise.handover import Slot
-    from genii.supervise.machine import Effect, Event, Rules
+    from genii.supervise.machine import Event, Rules
     from genii.supervise.model import Program
     from genii.supervise.nurseries import Nurseries
     from genii.supervise.output import Output
@@ -190,11 +188,11 @@ class Process:
 
     def _carry_out(self, effect: Effect) -> None:
         match effect:
-            case Spawn():
+            case Effect.SPAWN:
                 self._spawn()
-            case SendStop():
+            case Effect.SEND_STOP:
                 self._send_stop()
-            case KillGroup():
+            case Effect.KILL_GROUP:
                 self.services.overdue(self)
                 self.kill()
 
