@@ -32,7 +32,7 @@ def names(plan: Plan) -> list[list[str]]:
 
 def test_the_smallest_deployment() -> None:
     found = plan()
-    assert names(found) == [["update"], ["switch"], ["record"]]
+    assert names(found) == [["update", "sync"], ["switch"], ["record"]]
     assert found.round_trips == 4
 
 
@@ -41,7 +41,7 @@ def test_everything_that_can_fail_is_before_the_switch() -> None:
         linked_dirs=("log",), install=("i",), check=("c",), programs=("web",), health=Health(tcp="127.0.0.1:80"), keep=1
     )
     assert names(found) == [
-        ["update", "link", "install", "check", "intact"],
+        ["update", "link", "install", "check", "intact", "sync"],
         ["switch", "restart", "health"],
         ["record"],
     ]
@@ -50,7 +50,8 @@ def test_everything_that_can_fail_is_before_the_switch() -> None:
 
 def test_the_classic_order() -> None:
     found = plan(order="classic", install=("i",), check=("c",), programs=("web",))
-    assert names(found) == [[], ["stop", "update", "switch", "install", "check", "intact", "start"], ["record"]]
+    steps = ["stop", "update", "sync", "switch", "install", "check", "intact", "start"]
+    assert names(found) == [[], steps, ["record"]]
     assert found.round_trips == 3
 
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tests.deploy.harness import wait_for
 
 from genii.deploy.facts import Holder, take_lock
-from genii.deploy.shell import Began, Ended, Marks, Output, Step, bootstrap, quote, render, stop_command
+from genii.deploy.shell import Began, Ended, Marks, Output, Step, bootstrap, end_of_payload, quote, render, stop_command
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -101,7 +101,8 @@ class Shell:
         return self.marks.feed(data)
 
     def run(self, *steps: Step, payload: bytes = b"", **options: object) -> list[Began | Output | Ended]:
-        self.send(render(steps, NONCE, **options) + payload)  # type: ignore[arg-type]
+        end = end_of_payload(NONCE) if payload else b""
+        self.send(render(steps, NONCE, **options) + payload + end)  # type: ignore[arg-type]
         self.sent += 1
         events: list[Began | Output | Ended] = []
         while self.marks.done < self.sent:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import getpass
 import os
 import signal
@@ -192,6 +191,8 @@ class Screen:
 
     async def keep_flushing(self) -> None:
         """Write it into the record again and again, so that others can follow."""
+        import asyncio
+
         while True:
             await asyncio.sleep(_FLUSH)
             self.flush()
@@ -203,6 +204,10 @@ def run_interruptibly(work: Coroutine[Any, Any, Value]) -> Value:
     Raises:
         KeyboardInterrupt: it was cancelled.
     """
+    from genii.system.plain_asyncio import import_asyncio
+
+    import_asyncio()
+    import asyncio
 
     async def guarded() -> Value:
         task = asyncio.ensure_future(work)
@@ -246,15 +251,17 @@ def show_result(result: Result, screen: Screen, *, as_json: bool, number: int) -
 
 def carry_out(chosen: Chosen, options: argparse.Namespace, action: str, order: Order) -> int:
     """Run a deployment or a roll-back with its record, and show how it ended; return the exit code."""
-    record = chosen.record()
-    screen = Screen(record, verbose=options.verbose > 0, quiet=options.quiet)
-    result = run_interruptibly(_recorded(chosen, options, action, order, record, screen))
+    with chosen.record() as record:
+        screen = Screen(record, verbose=options.verbose > 0, quiet=options.quiet)
+        result = run_interruptibly(_recorded(chosen, options, action, order, record, screen))
     return show_result(result, screen, as_json=options.json, number=screen.number)
 
 
 async def _recorded(
     chosen: Chosen, options: argparse.Namespace, action: str, order: Order, record: Record, screen: Screen
 ) -> Result:
+    import asyncio
+
     from genii.units import parse_duration
 
     transport = chosen.transport()

@@ -25,7 +25,7 @@ from genii.errors import GeniiError
 from genii.fleet.transport import ConnectionFailed
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 
     from genii.config.deploy import Deployment
     from genii.deploy.plan import Place
@@ -146,15 +146,7 @@ class Deployer:
             await self.close()
 
     async def _deploy(self, source: Source, on_release: Callable[[Release], None] | None) -> Result:
-        fetching = asyncio.create_task(asyncio.to_thread(source.fetch))
-        try:
-            await self._open(f"deploys {self._deployment.name}")
-            fetched = await fetching
-        except BaseException:
-            fetching.cancel()
-            raise
-        self._warnings += fetched.warnings
-        self.release = self._name(fetched)
+        fetched = await self._fetch(source, self._open(f"deploys {self._deployment.name}"))
         if on_release is not None:
             on_release(self.release)
         await self._make_plans(fetched, source)
@@ -251,7 +243,7 @@ class Deployer:
         await member.session.open()
         root, settings = member.settings.to, member.settings
         ask = asking.ask(root, settings.linked_files, tree=tree)
-        steps = [Step(name="ask", script=ask, timeout=60.0)]
+        steps = [Step(name="ask", script=ask, inline=True, timeout=60.0)]
         if lock:
             holder = Holder(self._identity.by, self._identity.control, _now(), what)
             steps.insert(0, Step(name="lock", script=take_lock(root, holder), inline=True, timeout=60.0))
@@ -271,6 +263,19 @@ class Deployer:
         if abs(skew) > _SKEW:
             ahead = "ahead" if skew > 0 else "behind"
             self._warnings.append(f"{member.name}: its clock is {abs(skew):.0f} s {ahead} of this machine's")
+
+    async def _fetch(self, source: Source, asking: Coroutine[Any, Any, None]) -> Fetched:
+        """Bring the files here while the hosts are asked; then name the release."""
+        fetching = asyncio.create_task(asyncio.to_thread(source.fetch))
+        try:
+            await asking
+            fetched = await fetching
+        except BaseException:
+            fetching.cancel()
+            raise
+        self._warnings += fetched.warnings
+        self.release = self._name(fetched)
+        return fetched
 
     def _name(self, fetched: Fetched) -> Release:
         existing = [
@@ -434,8 +439,10 @@ class Deployer:
                 ],
             }
         ).decode()  # fmt: skip
-        script = f"[ -d shared/log ] || mkdir -p shared/log\nprintf '%s\\n' {quote(line)} >>shared/log/deploy.jsonl"
-        return Step(name="log", script=script, note="writes the log on the host", always=True, timeout=60.0)
+        folder = "{ [ -d shared/log ] || mkdir -p shared/log; }"
+        script = f"{folder} && printf '%s\\n' {quote(line)} >>shared/log/deploy.jsonl"
+        note = "writes the log on the host"
+        return Step(name="log", script=script, note=note, inline=True, always=True, timeout=60.0)
 
     def _fail(self, message: str, status: str = "failed") -> Result:
         for member in self.members:
@@ -476,16 +483,7 @@ class Deployer:
         Raises:
             GeniiError: there is nothing to deploy.
         """
-        fetching = asyncio.create_task(asyncio.to_thread(source.fetch))
-        try:
-            await self.look()
-            fetched = await fetching
-        except BaseException:
-            fetching.cancel()
-            raise
-        self._warnings += fetched.warnings
-        self.release = self._name(fetched)
-        await self._make_plans(fetched, source)
+        await self._make_plans(await self._fetch(source, self.look()), source)
         return self.release
 
     @property
