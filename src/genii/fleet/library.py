@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 __all__ = ["load_asyncssh", "require_asyncssh"]
 
 _FOLDERS = ("/usr/local/lib", "/usr/lib", "/usr/lib64", "/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu")
+_MOST_LINES = 100_000
 _CERTIFICATES = "asyncssh.crypto.x509"
 
 
@@ -41,7 +42,9 @@ def load_asyncssh() -> Any:
     if "asyncssh" in sys.modules:
         return sys.modules["asyncssh"]
     with _without_collecting(), _without_compilers(), _without_certificates():
-        return need("asyncssh", "SSH")
+        library = need("asyncssh", "SSH")
+    _remember_words()
+    return library
 
 
 @contextmanager
@@ -92,6 +95,18 @@ def _without_certificates() -> Iterator[None]:
         yield
     finally:
         del sys.modules[_CERTIFICATES]
+
+
+def _remember_words() -> None:
+    """Have asyncssh cut each line of the SSH configuration into words once, not again for each host."""
+    import shlex
+    from functools import lru_cache
+    from types import SimpleNamespace
+
+    from asyncssh import config
+
+    split = lru_cache(maxsize=_MOST_LINES)(lambda line: tuple(shlex.split(line)))
+    config.shlex = SimpleNamespace(split=split)  # type: ignore[assignment, attr-defined]
 
 
 def _find_library(name: str) -> str | None:
