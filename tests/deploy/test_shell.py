@@ -152,6 +152,17 @@ def test_what_a_failed_step_does_not_read_is_skipped(shell: Shell) -> None:
     assert shell.run(Step(name="c", script="wc -c", payload=7), payload=b"1234567")[1] == Output(0, b"7\n")
 
 
+def test_a_payload_is_never_taken_for_commands(tmp_path: Path) -> None:
+    shell = Shell("/bin/sh", leads=True)
+    step = Step(name="a", script="true", payload=10)
+    shell.send(render([step], NONCE) + f"0123456789touch {tmp_path}/taken\n{NONCE} run\n".encode())
+    assert shell.process.stdout is not None
+    while os.read(shell.process.stdout.fileno(), 65536):
+        pass
+    shell.end()
+    assert not (tmp_path / "taken").exists()
+
+
 def test_variables_reach_commands_as_they_are(shell: Shell) -> None:
     value = 'it\'s "$HOME" `x` \\ and\na line'
     events = shell.run(Step(name="a", commands=('printf %s "$VALUE"',)), env={"VALUE": value})

@@ -25,7 +25,7 @@ from genii.errors import GeniiError
 from genii.fleet.transport import ConnectionFailed
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable, Iterator, Mapping, Sequence
 
     from genii.config.deploy import Deployment
     from genii.deploy.plan import Place
@@ -77,6 +77,8 @@ class Member:
         """Whether anything of the release may be on the host."""
         self.published = False
         """Whether the switch may have begun."""
+        self.well = False
+        """Whether it serves the release and was found well."""
         self.finished = False
         self.state = "unchanged"
 
@@ -176,7 +178,12 @@ class Deployer:
         self.release = msgspec.structs.replace(self.release, name=", ".join(sorted(names)), at=_now())
         if on_release is not None:
             on_release(self.release)
-        return await self._publish(())  # back is an emergency: everywhere at once
+        await self._phase(
+            "publish", self._alive()
+        )  # back is an emergency: everywhere at once, and there is no way back
+        await self._finish(self._alive())
+        unwell = any(member.error and member.published and not member.well for member in self.members)
+        return self._fail("not well after the switch") if unwell else self._good()
 
     def _plan_back(self, member: Member, target: str) -> Plan:
         known = member.facts.history.states.get(target)
@@ -210,14 +217,22 @@ class Deployer:
                 await self._undo("was not well after the switch")
                 switched = any(member.plan.revert and member.published for member in self.members)
                 return self._fail("not well after the switch", "rolled back" if switched else "failed")
+        await self._finish(ready.values())
+        return self._good()
+
+    async def _finish(self, members: Collection[Member]) -> None:
+        """Write down that these are well, and clean up."""
         self._well = True
-        await self._phase("finish", ready.values())
-        for member in ready.values():
-            if member.error:  # it serves the new release all the same
+        await self._phase("finish", members)
+        for member in members:
+            member.well = True
+            if member.error:  # it serves the release all the same
                 self._warnings.append(f"{member.name}: {member.error}")
             if member.state == "unchanged":
                 member.state = "good"
-        left = [member.name for member in self.members if member.name not in ready]
+
+    def _good(self) -> Result:
+        left = [member.name for member in self.members if not member.well]
         message = f"left behind: {', '.join(left)}" if left else ""
         return self._result("good", message)
 
@@ -380,6 +395,9 @@ class Deployer:
         await self._each_undone([member for member in chosen if not member.published], "discard", "unchanged", why)
         back = [member for member in chosen if member.published and member.plan.revert]
         await self._each_undone(back, "revert", "rolled back", why)
+        for member in chosen:
+            if member.published and not member.plan.revert:  # there is no way back from a roll-back
+                member.state = f"{why} at the switch; roll back again"
 
     async def _each_undone(self, members: Iterable[Member], phase: str, state: str, why: str) -> None:
         async def one(member: Member) -> None:

@@ -175,7 +175,7 @@ def render(
         text.append("fi")
         if step.payload:
             # Were its reader killed half-way, the rest of the payload would be taken for commands.
-            text.append('IFS= read -r line && [ "$line" = "$NONCE fed" ] || exit 74')
+            text.append('IFS= read -r line && [ "$line" = "$NONCE fed" ] || { kill -s KILL "$LEFT"; exit 74; }')
     text.append("mark done")
     return ("\n".join(text) + f"\n{nonce} run\n").encode()
 
