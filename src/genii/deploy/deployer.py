@@ -178,9 +178,8 @@ class Deployer:
         self.release = msgspec.structs.replace(self.release, name=", ".join(sorted(names)), at=_now())
         if on_release is not None:
             on_release(self.release)
-        await self._phase(
-            "publish", self._alive()
-        )  # back is an emergency: everywhere at once, and there is no way back
+        # Back is an emergency: everywhere at once, and where it does not work there is nowhere to go.
+        await self._phase("publish", self._alive())
         await self._finish(self._alive())
         unwell = any(member.error and member.published and not member.well for member in self.members)
         return self._fail("not well after the switch") if unwell else self._good()
@@ -286,6 +285,7 @@ class Deployer:
             await asking
             fetched = await fetching
         except BaseException:
+            source.stop()
             fetching.cancel()
             raise
         self._warnings += fetched.warnings
@@ -402,13 +402,14 @@ class Deployer:
     async def _each_undone(self, members: Iterable[Member], phase: str, state: str, why: str) -> None:
         async def one(member: Member) -> None:
             async with self._room:
+                began = len(member.outcomes)
                 try:
                     await self._undo_one(member, phase, why)
                     member.state = state
                 except GeniiError as error:
-                    member.state = (
-                        f"not {state}: {str(error).removeprefix(f'{member.name}: ')}; the next run recovers it"
-                    )
+                    told = str(error).removeprefix(f"{member.name}: ")
+                    back = any(one.step == "switch" and one.status == 0 for one in member.outcomes[began:])
+                    member.state = f"{state}, but {told}" if back else f"not {state}: {told}; the next run recovers it"
 
         async with asyncio.TaskGroup() as group:
             for member in members:

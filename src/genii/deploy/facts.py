@@ -76,7 +76,7 @@ def take_lock(root: str, holder: Holder) -> str:
     folders = " ".join(quote(f"{root}/{name}") for name in ("releases", "shared", ".genii"))
     tests = " && ".join(f"[ -d {quote(f'{root}/{name}')} ]" for name in ("releases", "shared", ".genii"))
     return f"""\
-{{ {tests}; }} || mkdir -p {folders} || return 73
+{{ {tests}; }} || {{ mkdir -p {quote(root)} && mkdir -p {folders}; }} || return 73
 cd {quote(root)} || return 73
 command -v flock >/dev/null || {{ echo "flock is missing on this host; install util-linux"; return 69; }}
 true >>.genii/lock || return 73

@@ -295,7 +295,7 @@ class _Maker:
         lines += _remove_existing([f"{self._here}/{path}" for path in (*dirs, *files)])
         for parent in parents:  # one command for all links in a directory
             targets = [f"{self._layout.shared}/{path}" for path in (*dirs, *files) if dirname(path) == parent]
-            lines.append(f"ln -s {' '.join(map(quote, targets))} {quote(f'{self._here}/{parent}/')}")
+            lines.append(f"ln -s {' '.join(map(quote, targets))} {quote(f'{self._here}/{parent}'.rstrip('/'))}/")
         step = self._ours("link", "\n".join(lines), f"links {', '.join((*dirs, *files))} to shared")
         return self._around("link", [step])
 

@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Self
 
 import msgspec
 
+from genii.errors import GeniiError
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
@@ -84,8 +86,13 @@ class Record:
         self._held: sqlite3.Connection | None = None
 
     def __enter__(self) -> Self:
-        """Hold it open for what is written one after the other."""
-        self._held = self._open()
+        """Hold it open for what is written one after the other.
+
+        Raises:
+            GeniiError: the file can't be used, here as in all else that reads or writes.
+        """
+        with self._explained():
+            self._held = self._open()
         return self
 
     def __exit__(self, *failure: object) -> None:
@@ -96,13 +103,22 @@ class Record:
 
     @contextmanager
     def _base(self) -> Iterator[sqlite3.Connection]:
-        base = self._held or self._open()
+        with self._explained():
+            base = self._held or self._open()
+            try:
+                with base:
+                    yield base
+            finally:
+                if base is not self._held:
+                    base.close()
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
         try:
-            with base:
-                yield base
-        finally:
-            if base is not self._held:
-                base.close()
+            yield
+        except sqlite3.Error as error:
+            advice = "look at the disk, or move it away: a new one is made"
+            raise GeniiError(f"the record {self._path} can't be used: {error}; {advice}") from error
 
     # -- writing -------------------------------------------------------------------------------------------------------
 
@@ -181,11 +197,15 @@ class Record:
     def _open(self) -> sqlite3.Connection:
         os.makedirs(os.path.dirname(self._path), mode=0o700, exist_ok=True)
         base = sqlite3.connect(self._path, timeout=10)
-        os.chmod(self._path, 0o600)
-        base.row_factory = sqlite3.Row
-        base.execute("PRAGMA journal_mode = WAL")
-        base.execute("PRAGMA synchronous = NORMAL")
-        base.executescript(_SCHEMA)
+        try:
+            os.chmod(self._path, 0o600)
+            base.row_factory = sqlite3.Row
+            base.execute("PRAGMA journal_mode = WAL")
+            base.execute("PRAGMA synchronous = NORMAL")
+            base.executescript(_SCHEMA)
+        except BaseException:
+            base.close()
+            raise
         return base
 
 
