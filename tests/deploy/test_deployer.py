@@ -288,6 +288,16 @@ def test_the_clocks_of_hosts_do_not_matter(three: Site) -> None:
     assert [three.live(host) for host in three.settings.hosts] == ["v1"] * 3
 
 
+def test_a_large_release_travels_compressed(site: Site) -> None:
+    (site.repository / "large").write_text("all work and no play\n" * 100_000)
+    site.commit("v2")
+    assert site.deploy().status == "good"
+    assert all_files(site.root() / "current") == all_files(site.repository)
+    site.commit("v3")
+    assert site.deploy().status == "good"
+    assert all_files(site.root() / "current") == all_files(site.repository)
+
+
 def test_a_long_history_is_read(site: Site) -> None:
     first = site.deploy().release
     record = site.root() / ".genii/releases.jsonl"

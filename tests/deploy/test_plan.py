@@ -9,12 +9,12 @@ from genii.config.deploy import Command, Deployment, Health, Origin
 from genii.deploy.facts import Facts
 from genii.deploy.history import read_history
 from genii.deploy.plan import Place, Plan, Release, plan_deploy, plan_rollback, refusals
-from genii.deploy.tree import Delta
+from genii.deploy.tree import Delta, Shipment
 
 OLD, NEW = "20261121110000", "20261121120000"
 FACTS = Facts(history=read_history([OLD], OLD, (), ()), current=f"/srv/shop/releases/{OLD}", free=1 << 30)
 RELEASE = Release(name=NEW, revision="abc", branch="main", by="alice", control="ci", at="noon", tree="f00")
-DELTA = Delta(False, ("gone",), ("a",))
+SHIPMENT = Shipment(Delta(False, ("gone",), ("a",)), 1024, 1024)
 
 
 def settings(**changes: Any) -> Deployment:
@@ -23,7 +23,7 @@ def settings(**changes: Any) -> Deployment:
 
 
 def plan(place: Place | None = None, redefined: dict[str, tuple[str, ...]] | None = None, **changes: Any) -> Plan:
-    return plan_deploy(settings(**changes), place or Place(host="h1"), FACTS, RELEASE, DELTA, 1024, redefined)
+    return plan_deploy(settings(**changes), place or Place(host="h1"), FACTS, RELEASE, SHIPMENT, redefined)
 
 
 def names(plan: Plan) -> list[list[str]]:

@@ -20,7 +20,7 @@ from genii.deploy.rollout import batches, enough
 from genii.deploy.session import Event, Outcome, Session
 from genii.deploy.shell import Step, quote
 from genii.deploy.steps import StepContext, StepFunctions
-from genii.deploy.tree import compare
+from genii.deploy.tree import Shipment, compare
 from genii.errors import GeniiError
 from genii.fleet.transport import ConnectionFailed
 
@@ -28,10 +28,12 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable, Iterator, Mapping, Sequence
 
     from genii.config.deploy import Deployment
+    from genii.deploy.package import Package
     from genii.deploy.plan import Place
     from genii.deploy.sources import Fetched, Source
-    from genii.deploy.tree import Delta
     from genii.fleet.transport import Host, Transport
+
+    Chunks = Callable[[], Iterator[bytes]]
 
 __all__ = ["Deployer", "Identity", "Member", "Result"]
 
@@ -69,7 +71,7 @@ class Member:
         self.session: Session | None = None
         self.facts = Facts()
         self.plan = Plan()
-        self.payload: Callable[[], Iterator[bytes]] | None = None
+        self.payload: Chunks | None = None
         self.outcomes: list[Outcome] = []
         self.error = ""
         self.locked_by: Holder | None = None
@@ -308,25 +310,20 @@ class Deployer:
 
     async def _make_plans(self, fetched: Fetched, source: Source) -> None:
         """Decide for each host; hosts that have the same files before them share the bytes that are sent."""
-        deltas: dict[tuple[str, tuple[str, ...] | None], tuple[Delta, int, Any]] = {}
+        made: dict[tuple[str, tuple[str, ...] | None], tuple[Shipment, Chunks]] = {}
         for member in self._alive():
-            delta, size, chunks = None, 0, None
+            shipment: Shipment | None = None
             if fetched.package is not None:
                 key = member.facts.tree, member.facts.altered
-                if key not in deltas:
-                    current = member.facts.history.states.get(member.facts.history.current)
-                    revision = current.revision if current else ""
-                    have = await asyncio.to_thread(source.known, member.facts.tree, revision)
-                    found = compare(have, fetched.package.items, member.facts.altered)
-                    deltas[key] = found, *fetched.package.payload(found.send)
-                delta, size, chunks = deltas[key]
-            refused = refusals(member.settings, member.facts, need=2 * size)
+                if key not in made:
+                    made[key] = await asyncio.to_thread(_ship, fetched.package, source, member.facts)
+                shipment, member.payload = made[key]
+            refused = refusals(member.settings, member.facts, need=2 * shipment.unpacked if shipment else 0)
             if refused:
                 member.error = "; ".join(refused)
                 continue
             redefined = self._functions.commands(self._context(member, self.release))
-            member.payload = chunks
-            member.plan = plan_deploy(member.settings, member.place, member.facts, self.release, delta, size, redefined)
+            member.plan = plan_deploy(member.settings, member.place, member.facts, self.release, shipment, redefined)
 
     def _context(self, member: Member, release: Release) -> StepContext:
         root = member.settings.to
@@ -509,6 +506,18 @@ class Deployer:
     def warnings(self) -> list[str]:
         """What is worth a word although it is no error."""
         return self._warnings
+
+
+def _ship(package: Package, source: Source, facts: Facts) -> tuple[Shipment, Chunks]:
+    """Return what a host lacks, and what makes the bytes of it."""
+    from genii.deploy.package import pack
+
+    current = facts.history.states.get(facts.history.current)
+    have = source.known(facts.tree, current.revision if current else "")
+    delta = compare(have, package.items, facts.altered)
+    size, chunks = package.payload(delta.send)
+    packed, made = pack(chunks(), size) or (size, chunks)
+    return Shipment(delta, packed, size), made
 
 
 _UNLOCK = Step(name="unlock", script="exec 9>&-", inline=True, always=True, note="gives the lock back")

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from genii.config.deploy import Command, Deployment
     from genii.deploy.facts import Facts
-    from genii.deploy.tree import Delta
+    from genii.deploy.tree import Shipment
 
 __all__ = ["Place", "Plan", "Release", "plan_deploy", "plan_rollback", "refusals"]
 
@@ -118,13 +118,12 @@ def plan_deploy(
     place: Place,
     facts: Facts,
     release: Release,
-    delta: Delta | None,
-    payload: int = 0,
+    shipment: Shipment | None,
     redefined: Mapping[str, Sequence[str]] | None = None,
 ) -> Plan:
-    """Return what brings a release to a host. ``delta`` (of ``payload`` bytes) is None where git runs on the host."""
+    """Return what brings a release to a host. ``shipment`` is None where git runs on the host."""
     maker = _Maker(deployment, place, facts, release, redefined or {})
-    update = maker.update(delta, payload)
+    update = maker.update(shipment)
     if deployment.order == "classic":
         prepare: list[Step] = []
         placed = [*update, *maker.link(), maker.sync()]
@@ -228,38 +227,37 @@ class _Maker:
         """Return a step that is one list of commands."""
         return msgspec.structs.replace(self._ours(name, script, note), inline=True)
 
-    def update(self, delta: Delta | None, payload: int) -> list[Step]:
+    def update(self, shipment: Shipment | None) -> list[Step]:
         lines = [_append(".genii/releases.jsonl", [self._release.entry("begun").line()])]
         gone = [".genii/trash/*", *(f"releases/{name}" for name in self._facts.history.half_made())]
         lines.append(f"[ ! -e {self._here} ] || {{ echo '{self._path} exists already'; exit 73; }}")
-        if delta is None:
+        if shipment is None:
             lines.append(f"rm -rf {' '.join(gone)}")
             lines += self._update_from_git()
             note = f"git fetches {self._deployment.origin.where} and unpacks {self._release.revision[:12]}"
         else:
-            lines += self._update_from_tar(delta, payload, gone)
-            files = f"{len(delta.send)} files"
-            note = f"brings {'all ' if delta.whole else ''}{files}, {payload} bytes" + (
-                f"; removes {len(delta.remove)}" if delta.remove else ""
-            )
+            lines += self._update_from_tar(shipment, gone)
+            note = _told(shipment)
         # Never write into a file that releases share.
         lines += _remove_existing([f"{self._here}/{name}" for name in ("REVISION", "REVISION_TIME", END_OF_TREE)])
         lines.append(f"printf '%s\\n' {quote(self._release.revision)} >{self._here}/REVISION")
         if self._release.time:
             lines.append(f"printf '%s\\n' {self._release.time} >{self._here}/REVISION_TIME")
-        update = self._ours("update", "\n".join(lines), note, payload=payload)
+        update = self._ours("update", "\n".join(lines), note, payload=shipment.size if shipment else 0)
         # There is no release yet in whose directory a hook could run before it.
         return [*self._hooks("before_update", self._layout.root), update, *self._hooks("after_update")]
 
-    def _update_from_tar(self, delta: Delta, payload: int, gone: Iterable[str]) -> list[str]:
-        end = f".genii/tree/{END_OF_TREE}"
+    def _update_from_tar(self, shipment: Shipment, gone: Iterable[str]) -> list[str]:
+        delta, end = shipment.delta, f".genii/tree/{END_OF_TREE}"
         removed = ["."] if delta.whole else [END_OF_TREE, *delta.remove]
         trees = [".genii/tree" if path == "." else f"./.genii/tree/{path}" for path in removed]
         # From the first of these on, until its name is written again, nobody relies on the tree.
         lines = [f"rm -rf .genii/tree.id {' '.join([*map(quote, trees), *gone])}", *_make_missing([".genii/tree"])]
-        if payload:
+        if shipment.size:
             # A tar file that breaks off between two files is whole to tar; only the last entry tells that it is.
-            lines.append("tar -xof - -C .genii/tree")
+            lines.append(
+                "tar -xzof - -C .genii/tree\ncat >/dev/null" if shipment.packed else "tar -xof - -C .genii/tree"
+            )
             lines.append(f"[ -e {end} ] || {{ echo 'not all of the files arrived'; exit 74; }}")
         # What is not on the disk yet is as good as that as long as the kernel runs; sync() is about what comes after.
         lines.append(f"read -r boot <{BOOT}\nprintf '%s %s\\n' {quote(self._release.tree)} \"$boot\" >.genii/tree.id")
@@ -463,6 +461,13 @@ _INSTALL_WHEEL = """\
 set -e
 if command -v uv >/dev/null; then uv venv -q .venv; uv pip install -q --python .venv/bin/python ./*.whl
 else python3 -m venv .venv; .venv/bin/pip install -q ./*.whl; fi"""
+
+
+def _told(shipment: Shipment) -> str:
+    delta = shipment.delta
+    packed = f" ({shipment.unpacked} unpacked)" if shipment.packed else ""
+    removed = f"; removes {len(delta.remove)}" if delta.remove else ""
+    return f"brings {'all ' if delta.whole else ''}{len(delta.send)} files, {shipment.size} bytes{packed}{removed}"
 
 
 def _make_missing(folders: Iterable[str]) -> list[str]:
