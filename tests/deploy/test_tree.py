@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import gzip
 import io
+import random
 import tarfile
 from typing import TYPE_CHECKING
 

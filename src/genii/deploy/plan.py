@@ -255,9 +255,9 @@ class _Maker:
         lines = [f"rm -rf .genii/tree.id {' '.join([*map(quote, trees), *gone])}", *_make_missing([".genii/tree"])]
         if shipment.size:
             # A tar file that breaks off between two files is whole to tar; only the last entry tells that it is.
-            lines.append(
-                "tar -xzof - -C .genii/tree\ncat >/dev/null" if shipment.packed else "tar -xof - -C .genii/tree"
-            )
+            lines.append(f"tar -x{'z' if shipment.packed else ''}of - -C .genii/tree")
+            if shipment.packed:
+                lines.append("cat >/dev/null")  # what gzip did not take
             lines.append(f"[ -e {end} ] || {{ echo 'not all of the files arrived'; exit 74; }}")
         # What is not on the disk yet is as good as that as long as the kernel runs; sync() is about what comes after.
         lines.append(f"read -r boot <{BOOT}\nprintf '%s %s\\n' {quote(self._release.tree)} \"$boot\" >.genii/tree.id")
