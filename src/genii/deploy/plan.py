@@ -394,7 +394,9 @@ class _Maker:
 
     def note(self, entries: Iterable[Entry], line: str) -> Step:
         lines = _append(".genii/releases.jsonl", [entry.line() for entry in entries]), _append("revisions.log", [line])
-        return self._line("record", " && ".join((*lines, _SYNC)), "writes the release down as good, to the disk")
+        # What stands behind current is on the disk already; nobody has to wait until what is said of it is, too.
+        script = f"{' && '.join(lines)} && {{ ( exec 9>&-; {_SYNC} ) >/dev/null 2>&1 & }}"
+        return self._line("record", script, "writes the release down as good")
 
     def removed(self, keep: int) -> list[Entry]:
         return [Entry(release=name, state="removed") for name in self._facts.history.surplus(keep, self._release.name)]
