@@ -8,7 +8,7 @@ import signal
 import stat
 import time
 from binascii import crc32
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
@@ -19,20 +19,17 @@ from genii.supervise.machine import (
     Adopted,
     BecameReady,
     Due,
+    Effect,
     Emptied,
     Exited,
     Failed,
-    KillGroup,
     Life,
-    SendStop,
-    Spawn,
     Spawned,
     SpawnFailed,
     rules_for,
     step,
 )
 from genii.supervise.model import ProbeKind, State
-from genii.supervise.output import log_words
 from genii.supervise.plan import essence
 from genii.supervise.template import for_process
 from genii.system import privileges
@@ -53,7 +50,7 @@ if TYPE_CHECKING:
 
     from genii.supervise.deadlines import Deadlines
     from genii.supervise.handover import Slot
-    from genii.supervise.machine import Effect, Event, Rules
+    from genii.supervise.machine import Event, Rules
     from genii.supervise.model import Program
     from genii.supervise.nurseries import Nurseries
     from genii.supervise.output import Output
@@ -96,6 +93,8 @@ class Services:
     nurseries: Nurseries
     paused: Callable[[Process], bool]
     """Says whether a process that is being started is to take no work."""
+    rules: dict[Rules, Rules] = field(default_factory=dict)
+    """Those in use: most programs have equal ones, which are kept once."""
     spawns: int = 0
     exits: int = 0
 
@@ -118,11 +117,14 @@ def digest(program: Program) -> int:
     return crc32(msgspec.json.encode(essence(program)))
 
 
+_NOTHING_TOLD = Told()
+
+
 class Process:
     """One process slot of a program."""
 
     __slots__ = (
-        "_key", "_members", "_pidfd", "_rules", "changed_at", "group", "healthy", "life", "name", "note",
+        "_members", "_pidfd", "_rules", "changed_at", "group", "healthy", "life", "name", "note",
         "number", "program", "services", "started_as", "started_at", "template", "work",
     )  # fmt: skip
 
@@ -138,19 +140,19 @@ class Process:
         self.started_as: Program | int = 0
         """What its last process was started with: the declaration, or its digest, which is all a record tells."""
         self.healthy: bool | None = None
-        self.work = Told()
+        self.work = _NOTHING_TOLD
         self.note = ""
         self._pidfd = -1
-        self._members: dict[int, int] = {}
+        self._members: dict[int, int] | None = None
         """Left members of its group while it stops: pidfd -> pid."""
-        self._key = ("life", name)
         self.redefine(program)
 
     def redefine(self, program: Program) -> None:
         """Take on a changed declaration; what a running process was started with stays until its next start."""
         self.template = program
         self.program = for_process(program, self.number, self.name)
-        self._rules: Rules = rules_for(self.program)
+        rules = rules_for(self.program)
+        self._rules: Rules = self.services.rules.setdefault(rules, rules)
 
     @property
     def state(self) -> State:
@@ -170,9 +172,9 @@ class Process:
         self.life = life
         if life.deadline != before.deadline:
             if life.deadline is None:
-                services.deadlines.cancel(self._key)
+                services.deadlines.cancel(self)
             else:
-                services.deadlines.set(self._key, life.deadline, self._due)
+                services.deadlines.set(self, life.deadline, self._due)
         if life.state is not before.state:
             self.changed_at = time.time()
             if life.state is State.RUNNING and not isinstance(event, Adopted):
@@ -186,11 +188,11 @@ class Process:
 
     def _carry_out(self, effect: Effect) -> None:
         match effect:
-            case Spawn():
+            case Effect.SPAWN:
                 self._spawn()
-            case SendStop():
+            case Effect.SEND_STOP:
                 self._send_stop()
-            case KillGroup():
+            case Effect.KILL_GROUP:
                 self.services.overdue(self)
                 self.kill()
 
@@ -204,7 +206,6 @@ class Process:
             finally:
                 if self.program.stdin == "pipe":
                     os.close(command.stdin)  # the process keeps it open itself, see _stdin
-            self._watch(pid)
         except (SpawnError, OSError, GeniiError) as error:
             services.recorder.write("gone", self.name, None)
             fatal = isinstance(error, GeniiError) or (isinstance(error, SpawnError) and error.fatal)
@@ -215,10 +216,10 @@ class Process:
         self.started_as = self.template
         self.started_at = time.time()
         self.healthy = None
-        self.work = Told()
+        self.work = _NOTHING_TOLD
         self.note = ""
-        # The intent is enough to find it again should we die before this is written: starts come first.
-        services.loop.call_soon(self._record, pid)
+        self.group = pid
+        services.loop.call_soon(self._attend, pid)
         self.handle(Spawned(pid))
 
     def _spawn_warm(self, command: Command) -> int:
@@ -226,6 +227,15 @@ class Process:
         if not self.program.warm or command.sockets:
             return 0
         return self.services.nurseries.spawn(self.program, digest(self.template), command)
+
+    def _attend(self, pid: int) -> None:
+        """Watch a new process and write it down, after all starts of this moment, which come first.
+
+        Each of them would have to copy the descriptor, and to close it again; and the intent is enough to find the
+        process again should we die before the rest is written.
+        """
+        if self._watched():
+            self._record(pid)
 
     def _record(self, pid: int) -> None:
         """Write down what a later supervisor needs to know this process by."""
@@ -251,15 +261,25 @@ class Process:
         """Say whether its process runs what is declared now, as far as that is known."""
         return self.started_as is self.template or self.digest in (0, digest(self.template))
 
-    def _watch(self, pid: int) -> None:
+    def _watched(self) -> bool:
+        """Say whether the main process can be signalled, and its end be noticed; see to it where it was just started.
+
+        Until then it can't be another's: its pid is given back only when we have asked how it ended.
+        """
+        pid = self.life.pid
+        if self._pidfd >= 0 or not pid:
+            return self._pidfd >= 0
         try:
             self._pidfd = os.pidfd_open(pid)
-        except OSError:  # no descriptors left: what can't be watched must not run
+        except OSError as error:  # no descriptors left: what can't be watched must not run
+            _log.warning("%s: killed, because it can't be watched: %s", self.name, error.strerror)
             os.kill(pid, signal.SIGKILL)
             os.waitpid(pid, 0)
-            raise
-        self.group = pid
+            self.services.recorder.write("gone", self.name, None)
+            self.handle(Exited(-signal.SIGKILL))
+            return False
         self.services.poller.add(self._pidfd, self._ended)
+        return True
 
     def _command(self) -> Command:
         """Say what the new process is made from."""
@@ -365,7 +385,7 @@ class Process:
                 _log.warning("%s: its %s can't be found again: %s", self.name, key[1:], error.strerror)
                 continue
             if stat.S_ISFIFO(os.fstat(reading).st_mode):
-                output.adopt(self.name + key, self.name, log_words(log), reading)
+                output.adopt(self.name + key, self.name, log, reading)
             else:
                 os.close(reading)
 
@@ -396,18 +416,20 @@ class Process:
 
     def _watch_group(self) -> bool:
         """Watch what is left of the group; say whether anything is."""
+        self._members = members = {}
         for pid in group_members(self.group):
             try:
                 descriptor = open_process(pid)
             except ProcessLookupError:
                 continue
-            self._members[descriptor] = pid
+            members[descriptor] = pid
             self.services.poller.add(descriptor, lambda descriptor=descriptor: self._member_ended(descriptor))  # type: ignore[misc]
-        return bool(self._members)
+        return bool(members)
 
     def _member_ended(self, descriptor: int) -> None:
         self.services.poller.remove(descriptor)
         os.close(descriptor)
+        assert self._members is not None
         del self._members[descriptor]
         if not self._members and not self._watch_group():
             self._emptied()
@@ -424,7 +446,7 @@ class Process:
             # A stopped process can't handle its signal; continuing one that runs changes nothing.
             if number not in (signal.SIGKILL, signal.SIGCONT):
                 send_group_signal(self.group, signal.SIGCONT)
-        elif self._pidfd >= 0:
+        elif self._watched():
             send_signal(self._pidfd, number)
             send_signal(self._pidfd, signal.SIGCONT)
 
@@ -432,12 +454,12 @@ class Process:
         """Send KILL to all that is left of it."""
         if self.program.stop.group or self.program.stop.kill_group:
             send_group_signal(self.group, signal.SIGKILL)
-        if self._pidfd >= 0:
+        if self._watched():
             send_signal(self._pidfd, signal.SIGKILL)
 
     def signal(self, number: int) -> bool:
         """Send a signal to the main process; say whether there was one."""
-        return self._pidfd >= 0 and send_signal(self._pidfd, number)
+        return self._watched() and send_signal(self._pidfd, number)
 
     def pause(self, *, pause: bool = True) -> None:
         """Ask the main process to take no more work, or to take it again (TSTP and CONT, as in job control)."""
@@ -503,4 +525,4 @@ class Process:
         elif self.life.state is State.STOPPING and not self._watch_group():
             services.loop.call_soon(self._emptied)
         if self.life.deadline is not None:
-            services.deadlines.set(self._key, self.life.deadline, self._due)
+            services.deadlines.set(self, self.life.deadline, self._due)
