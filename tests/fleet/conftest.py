@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
 import subprocess
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.debian import install_packages
+from tests.ports import free_port, wait_for_port
 
 from genii.config.fleet import FleetSettings
 from genii.fleet.transport import Host
@@ -21,23 +22,12 @@ if TYPE_CHECKING:
 SFTP_SERVERS = ("/usr/lib/openssh/sftp-server", "/usr/libexec/openssh/sftp-server")
 
 
-def install_package(name: str) -> None:
-    if os.geteuid() != 0 or shutil.which("apt-get") is None:
-        return
-    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    words = ["apt-get", "-o", "DPkg::Lock::Timeout=300", "install", "-y", "-q", "--no-install-recommends", name]
-    if subprocess.run(words, env=environment, capture_output=True, timeout=600).returncode:
-        subprocess.run(["apt-get", "update", "-q"], env=environment, capture_output=True, timeout=600)
-        subprocess.run(words, env=environment, capture_output=True, timeout=600)
-
-
 @pytest.fixture(scope="session")
 def sshd_program() -> str:
     """Return the path of sshd, installing Debian's when it is missing and we may."""
     path = os.environ["PATH"] + ":/usr/sbin"
     if shutil.which("sshd", path=path) is None or shutil.which("ssh") is None:
-        install_package("openssh-server")
-        install_package("openssh-client")
+        install_packages("openssh-server", "openssh-client")
     found = shutil.which("sshd", path=path)
     if found is None:
         pytest.skip("sshd is not here; install the Debian package openssh-server")
@@ -114,27 +104,6 @@ Host 127.*
 """
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-def accepts(port: int, process: subprocess.Popen[bytes]) -> bool:
-    import time
-
-    deadline = time.monotonic() + 20
-    while time.monotonic() < deadline and process.poll() is None:
-        try:
-            socket.create_connection(("127.0.0.1", port), 1).close()
-        except OSError:
-            time.sleep(0.02)
-        else:
-            return True
-    return False
-
-
 def start_sshd(program: str, folder: Path, more: str) -> tuple[Sshd, subprocess.Popen[bytes]]:
     import pwd
 
@@ -154,7 +123,7 @@ def start_sshd(program: str, folder: Path, more: str) -> tuple[Sshd, subprocess.
         (folder / "known_hosts").write_text(f"[127.7.*]:{port} {public}\n[127.0.0.1]:{port} {public}\n")
         words = [program, "-D", "-f", str(folder / "sshd_config"), "-E", str(folder / "sshd.log")]
         process = subprocess.Popen(words, stdin=subprocess.DEVNULL)
-        if accepts(port, process):
+        if wait_for_port(port, process):
             settings = FleetSettings(ssh_config=str(folder / "ssh_config"), connect_timeout=30.0)
             return Sshd(folder, port, user, settings, process.pid), process
         process.kill()

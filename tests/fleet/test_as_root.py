@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytest
-from tests.fleet.conftest import install_package
+from tests.debian import install_packages
 
 from genii.errors import CommandFailed
 from genii.fleet.engine import Fleet
@@ -60,7 +60,7 @@ class Admin:
 @pytest.fixture(scope="module")
 def admin(start_server: Callable[..., Sshd]) -> Iterator[Admin]:
     if shutil.which("sudo") is None:
-        install_package("sudo")
+        install_packages("sudo")
     if shutil.which("sudo") is None:
         pytest.skip("sudo is not here")
     name, password = f"genii-{uuid.uuid4().hex[:8]}", f"pass word {uuid.uuid4().hex[:8]}"
