@@ -36,7 +36,7 @@ def add_hosts(parser: argparse.ArgumentParser) -> None:
         help="a list of hosts, an Ansible inventory (INI, YAML, JSON) or a Salt roster",
     )  # fmt: skip
     complete_with(inventory, "files")
-    group.add_argument("--transport", choices=("asyncssh", "openssh", "local"), help="what carries commands")
+    group.add_argument("--transport", choices=("asyncssh", "openssh", "salt", "local"), help="what carries commands")
     group.add_argument("-l", "--limit", metavar="N", help="how many hosts at once (default: 50)")
     group.add_argument("--connect-timeout", metavar="TIME", help="how long a host may take to let us in (10s)")
     group.add_argument("--known-hosts", choices=("strict", "accept-new"), help="what to do about unknown host keys")

@@ -7,7 +7,7 @@ import secrets
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from genii.errors import GeniiError, TimedOut
+from genii.errors import GeniiError, TimedOut, UsageError
 from genii.fleet.sudo import SudoTalk
 from genii.units import format_duration
 
@@ -42,9 +42,10 @@ async def execute(
         ConnectionFailed: the connection broke.
         TimedOut: it took longer than ``timeout`` seconds; it was killed.
         CommandFailed: sudo wants another password.
+        UsageError: there is a password, and no way to hand it to sudo.
     """
     pieces = _cut(command.data) if source is None else source
-    talk = SudoTalk(f"genii-{secrets.token_hex(8)}", password) if command.sudo else None
+    talk = _talk(connection, password) if command.sudo else None
     limit = asyncio.timeout(timeout)
     process: RemoteProcess | None = None
     try:
@@ -64,6 +65,15 @@ async def execute(
         if isinstance(error, TimeoutError) and limit.expired():
             raise TimedOut(f"{connection.host.name}: killed after {format_duration(timeout or 0.0)}") from None
         raise
+
+
+def _talk(connection: Connection, password: str | None) -> SudoTalk | None:
+    """Return the conversation with sudo, if there can be one."""
+    if connection.interactive:
+        return SudoTalk(f"genii-{secrets.token_hex(8)}", password)
+    if password is not None:
+        raise UsageError(f"{connection.host.name}: sudo can't be given a password this way; leave it out")
+    return None
 
 
 async def _pump(read: Callable[[int], Awaitable[bytes]], hand_on: Callable[[bytes], object]) -> None:

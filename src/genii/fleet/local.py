@@ -36,6 +36,8 @@ class LocalTransport:
 class LocalConnection:
     """Run commands here; those that still run are killed when it is closed."""
 
+    interactive = True
+
     def __init__(self, host: Host) -> None:
         self._host = host
         self._running: set[_LocalProcess] = set()

@@ -15,9 +15,9 @@ from asyncio.subprocess import DEVNULL, PIPE
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from genii.backoff import Backoff
 from genii.config.host_pattern import parse_address
 from genii.errors import UsageError
+from genii.fleet.patience import BACKOFF, CLOSING, KILLING
 from genii.fleet.pid_line import announce, kill_command, read_pid
 from genii.fleet.transport import ConnectionFailed, Host
 from genii.units import format_duration
@@ -31,10 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = ["OpenSshConnection", "OpenSshTransport"]
 
-_BACKOFF = Backoff(initial=0.1, cap=2.0, jitter=0.8)
 _LIMIT = 1 << 18
-_CLOSING = 2.0
-_KILLING = 10.0
 _FAILED = 255
 """ssh(1): "exits with the exit status of the remote command or with 255 if an error occurred"."""
 _READY = b"genii-ready"
@@ -79,7 +76,7 @@ class OpenSshTransport:
                         attempt += 1
                         if attempt > self._settings.retries or not any(word in error.said for word in _DROPPED):
                             raise ConnectionFailed(f"{host.name}: {error.reason()}") from error
-                    await asyncio.sleep(_BACKOFF.delay(attempt, random.random()))  # noqa: S311 -- no secret
+                    await asyncio.sleep(BACKOFF.delay(attempt, random.random()))  # noqa: S311 -- no secret
         except TimeoutError as error:
             raise ConnectionFailed(f"{host.name}: not connected within {format_duration(patience)}") from error
 
@@ -191,7 +188,7 @@ class _Control:
         with suppress(ProcessLookupError):
             master.terminate()
         try:
-            async with asyncio.timeout(_CLOSING):
+            async with asyncio.timeout(CLOSING):
                 await master.wait()
         except TimeoutError:
             master.kill()
@@ -200,6 +197,8 @@ class _Control:
 
 class OpenSshConnection:
     """A host with a control master."""
+
+    interactive = True
 
     def __init__(self, host: Host, control: _Control) -> None:
         self._host = host
@@ -344,7 +343,7 @@ class _OpenSshProcess:
         if self._pid.isdecimal() and self._control.alive:
             killer = await self._control.client("-T", command=kill_command(self._pid))
             with suppress(TimeoutError):
-                async with asyncio.timeout(_KILLING):
+                async with asyncio.timeout(KILLING):
                     await killer.communicate()
             if killer.returncode is None:
                 killer.kill()

@@ -76,6 +76,10 @@ class Connection(Protocol):
     def host(self) -> Host:
         """The host at the other end."""
 
+    @property
+    def interactive(self) -> bool:
+        """Whether the output of a command comes, and can be answered, before its input has ended."""
+
     async def start(self, command: str, *, terminal: bool = False) -> RemoteProcess:
         """Start a command with the user's shell on the host, on a pseudo-terminal by choice.
 
