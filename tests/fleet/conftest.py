@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from tests.debian import install_packages
+from tests.fleet.salt_site import SaltSite, run_salt
 from tests.ports import free_port, wait_for_port
 
 from genii.config.fleet import FleetSettings
@@ -157,3 +158,45 @@ def sshd(start_server: Callable[..., Sshd]) -> Sshd:
 def server(request: pytest.FixtureRequest, sshd: Sshd) -> Sshd:
     """The shared sshd, by each SSH transport."""
     return replace(sshd, settings=sshd.configured(transport=request.param))
+
+
+Reached = tuple[FleetSettings, Host]
+"""A host, and the settings by which it is reached."""
+SALT = pytest.param(
+    "salt", marks=[pytest.mark.slow, pytest.mark.compat, pytest.mark.xdist_group("salt"), pytest.mark.timeout(400)]
+)
+
+
+def reach(request: pytest.FixtureRequest) -> Reached:
+    if request.param == "local":
+        return FleetSettings(transport="local"), Host("here")
+    if request.param == "salt":
+        return request.getfixturevalue("salt"), Host("one")
+    server: Sshd = request.getfixturevalue("sshd")
+    return server.configured(transport=request.param), server.host()
+
+
+@pytest.fixture(params=["asyncssh", "openssh", "local"])
+def reached(request: pytest.FixtureRequest) -> Reached:
+    """A host by each transport that carries dialogues."""
+    return reach(request)
+
+
+@pytest.fixture(params=["asyncssh", "openssh", "local", SALT])
+def carried(request: pytest.FixtureRequest) -> Reached:
+    """A host by each transport."""
+    return reach(request)
+
+
+@pytest.fixture(scope="session")
+def salt_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SaltSite]:
+    """A Salt master with the minions ``one`` and ``two``."""
+    with run_salt(tmp_path_factory.mktemp("salt")) as site:
+        yield site
+
+
+@pytest.fixture
+def salt(salt_site: SaltSite, monkeypatch: pytest.MonkeyPatch) -> FleetSettings:
+    """The settings by which they are reached; Salt's programs are found."""
+    monkeypatch.setenv("PATH", f"{salt_site.programs}:{os.environ['PATH']}")
+    return FleetSettings(transport="salt", salt_config=str(salt_site.master_folder), connect_timeout=60.0)

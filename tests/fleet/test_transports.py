@@ -6,10 +6,8 @@ import asyncio
 import os
 from typing import TYPE_CHECKING
 
-import msgspec
 import pytest
 
-from genii.config.fleet import FleetSettings
 from genii.fleet.transport import ConnectionFailed, Host
 from genii.fleet.ways import open_transport
 
@@ -17,19 +15,9 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from pathlib import Path
 
-    from tests.fleet.conftest import Sshd
+    from tests.fleet.conftest import Reached, Sshd
 
     from genii.fleet.transport import Connection, RemoteProcess
-
-Reached = tuple[FleetSettings, Host]
-
-
-@pytest.fixture(params=["asyncssh", "openssh", "local"])
-def reached(request: pytest.FixtureRequest) -> Reached:
-    if request.param == "local":
-        return FleetSettings(transport="local"), Host("here")
-    server: Sshd = request.getfixturevalue("sshd")
-    return msgspec.structs.replace(server.settings, transport=request.param), server.host()
 
 
 def use(reached: Reached, work: Callable[[Connection], Awaitable[None]]) -> None:
@@ -57,19 +45,20 @@ async def everything(read: Callable[[], Awaitable[bytes]]) -> bytes:
 
 
 async def finish(process: RemoteProcess) -> tuple[int, bytes, bytes]:
+    await process.write_end()
     output, errors = await asyncio.gather(everything(process.read), everything(process.read_error))
     return await process.wait(), output, errors
 
 
-def test_keeps_the_streams_and_the_exit_status_apart(reached: Reached) -> None:
+def test_keeps_the_streams_and_the_exit_status_apart(carried: Reached) -> None:
     async def work(connection: Connection) -> None:
         process = await connection.start("echo out; echo err >&2; exit 3")
         assert await finish(process) == (3, b"out\n", b"err\n")
 
-    use(reached, work)
+    use(carried, work)
 
 
-def test_sends_input_and_its_end(reached: Reached) -> None:
+def test_sends_input_and_its_end(carried: Reached) -> None:
     async def work(connection: Connection) -> None:
         process = await connection.start("wc -c")
         await process.write(b"x" * 100_000)
@@ -77,10 +66,10 @@ def test_sends_input_and_its_end(reached: Reached) -> None:
         status, output, _ = await finish(process)
         assert (status, output.strip()) == (0, b"100000")
 
-    use(reached, work)
+    use(carried, work)
 
 
-def test_runs_commands_at_once_over_one_connection(reached: Reached) -> None:
+def test_runs_commands_at_once_over_one_connection(carried: Reached) -> None:
     async def work(connection: Connection) -> None:
         async def one(number: int) -> bytes:
             process = await connection.start(f"echo {number}")
@@ -88,10 +77,10 @@ def test_runs_commands_at_once_over_one_connection(reached: Reached) -> None:
 
         assert await asyncio.gather(*map(one, range(5))) == [b"%d\n" % number for number in range(5)]
 
-    use(reached, work)
+    use(carried, work)
 
 
-def test_bytes_of_all_kinds_come_as_they_are(reached: Reached) -> None:
+def test_bytes_of_all_kinds_come_as_they_are(carried: Reached) -> None:
     async def work(connection: Connection) -> None:
         process = await connection.start("cat")
         data = bytes(range(256)) * 16
@@ -99,7 +88,7 @@ def test_bytes_of_all_kinds_come_as_they_are(reached: Reached) -> None:
         await process.write_end()
         assert await finish(process) == (0, data, b"")
 
-    use(reached, work)
+    use(carried, work)
 
 
 def test_a_terminal_is_one(reached: Reached) -> None:

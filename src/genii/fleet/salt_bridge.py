@@ -17,7 +17,7 @@ import threading
 import time
 from typing import Any
 
-__all__ = ["main"]
+__all__ = ["Bridge", "main"]
 
 _PATIENCE = 10.0
 """Seconds between two looks at jobs that have not returned."""
@@ -37,7 +37,9 @@ class _Waiting:
         self.missed = 0
 
 
-class _Bridge:
+class Bridge:
+    """Questions on their way to minions, and what becomes of them."""
+
     def __init__(self, client: Any, answer: Any) -> None:
         self._client = client
         self._answer = answer
@@ -46,23 +48,23 @@ class _Bridge:
         self._probes: dict[tuple[str, str], tuple[str, str]] = {}
         """What a probe is about."""
 
-    def ask(self, questions: list[dict[str, Any]]) -> None:
+    def ask(self, questions: list[dict[str, Any]], now: float) -> None:
         """Publish questions, those that are alike as one job."""
         alike: dict[str, list[dict[str, Any]]] = {}
         for question in questions:
             key = json.dumps([question["function"], question["arguments"], question["keywords"]])
             alike.setdefault(key, []).append(question)
         for group in alike.values():
-            self._publish(group)
+            self._publish(group, now)
 
-    def _publish(self, group: list[dict[str, Any]]) -> None:
+    def _publish(self, group: list[dict[str, Any]], now: float) -> None:
         minions = sorted({question["minion"] for question in group})
         jid, known, error = self._run(minions, group[0]["function"], group[0]["arguments"], group[0]["keywords"])
         for question in group:
             if error or question["minion"] not in known:
                 self._answer({"id": question["id"], "error": error or "the Salt master has no minion of this name"})
             else:
-                self._jobs[jid, question["minion"]] = _Waiting(question["id"], False, time.monotonic())
+                self._jobs[jid, question["minion"]] = _Waiting(question["id"], False, now)
 
     def _run(self, minions: list[str], function: str, arguments: list[Any], keywords: dict[str, Any]) -> Any:
         try:
@@ -103,7 +105,7 @@ class _Bridge:
                 del self._jobs[key], self._probes[key]
             elif waiting.missed >= _MISSED:
                 del self._jobs[key]
-                self._answer({"id": waiting.number, "error": "the minion has stopped answering", "lost": True})
+                self._answer({"id": waiting.number, "error": "the minion has stopped answering"})
             else:
                 waiting.looked = now
                 waiting.missed += 1
@@ -125,14 +127,14 @@ def _listen(options: Any, inbox: queue.Queue[Any]) -> None:
     import salt.utils.event
 
     bus = salt.utils.event.get_event("master", opts=options, listen=True)
-    inbox.put(("ready" if bus.connect_pub(timeout=30) else "deaf", None))
+    inbox.put(("ready" if bus.connect_pub(timeout=5) else "deaf", None))
     while True:
         event = bus.get_event(wait=3600, tag="salt/job", full=True, match_type="startswith")
         if event and "/ret/" in event["tag"]:
             inbox.put(("event", event["data"]))
 
 
-def _serve(bridge: _Bridge, inbox: queue.Queue[Any]) -> None:
+def _serve(bridge: Bridge, inbox: queue.Queue[Any]) -> None:
     """Do what comes until there is nobody to do it for."""
     while True:
         items = []
@@ -145,7 +147,7 @@ def _serve(bridge: _Bridge, inbox: queue.Queue[Any]) -> None:
         for kind, data in items:
             if kind == "event":
                 bridge.event(data)
-        bridge.ask([data for kind, data in items if kind == "ask"])
+        bridge.ask([data for kind, data in items if kind == "ask"], time.monotonic())
         bridge.look(time.monotonic())
         if any(kind == "end" for kind, _ in items):
             return
@@ -177,7 +179,7 @@ def main() -> None:
         os._exit(1)
     threading.Thread(target=_read, args=(sys.stdin, inbox), daemon=True).start()
     answer({"ready": True})
-    _serve(_Bridge(client, answer), inbox)
+    _serve(Bridge(client, answer), inbox)
     os._exit(0)  # Salt's own threads would keep us waiting
 
 
