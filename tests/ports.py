@@ -20,12 +20,12 @@ def free_port() -> int:
         return port
 
 
-def wait_for_port(port: int, process: subprocess.Popen[bytes]) -> bool:
+def wait_for_port(port: int, process: subprocess.Popen[bytes], address: str = "127.0.0.1") -> bool:
     """Wait until somebody listens there; say no when the process ends before, or takes too long."""
     deadline = time.monotonic() + 20
     while time.monotonic() < deadline and process.poll() is None:
         try:
-            socket.create_connection(("127.0.0.1", port), 1).close()
+            socket.create_connection((address, port), 1).close()
         except OSError:
             time.sleep(0.02)
         else:

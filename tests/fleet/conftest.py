@@ -18,7 +18,7 @@ from genii.config.fleet import FleetSettings
 from genii.fleet.transport import Host
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
 SFTP_SERVERS = ("/usr/lib/openssh/sftp-server", "/usr/libexec/openssh/sftp-server")
 
@@ -93,7 +93,7 @@ SetEnv SHLVL=2
 {more}
 """
 CLIENT = """\
-Host 127.*
+Host {hosts}
     Port {port}
     User {user}
     IdentityFile {folder}/user_key
@@ -105,7 +105,10 @@ Host 127.*
 """
 
 
-def start_sshd(program: str, folder: Path, more: str) -> tuple[Sshd, subprocess.Popen[bytes]]:
+def start_sshd(
+    program: str, folder: Path, more: str, *, within: Sequence[str] = (), address: str = ""
+) -> tuple[Sshd, subprocess.Popen[bytes]]:
+    """Start an sshd on all addresses of this machine, or by the words ``within`` where it has another one."""
     import pwd
 
     if os.geteuid() == 0:
@@ -116,15 +119,16 @@ def start_sshd(program: str, folder: Path, more: str) -> tuple[Sshd, subprocess.
     user = pwd.getpwuid(os.geteuid()).pw_name
     sftp = next((path for path in SFTP_SERVERS if os.path.exists(path)), "internal-sftp")
     public = " ".join((folder / "host_key.pub").read_text().split()[:2])
+    known = (address,) if address else ("127.7.*", "127.0.0.1")
     for _ in range(5):  # somebody else may take the free port first
         port = free_port()
         listen = f"Port {port}\nListenAddress 0.0.0.0"
         (folder / "sshd_config").write_text(SERVER.format(listen=listen, folder=folder, sftp=sftp, more=more))
-        (folder / "ssh_config").write_text(CLIENT.format(port=port, user=user, folder=folder))
-        (folder / "known_hosts").write_text(f"[127.7.*]:{port} {public}\n[127.0.0.1]:{port} {public}\n")
-        words = [program, "-D", "-f", str(folder / "sshd_config"), "-E", str(folder / "sshd.log")]
+        (folder / "ssh_config").write_text(CLIENT.format(hosts=address or "127.*", port=port, user=user, folder=folder))
+        (folder / "known_hosts").write_text("".join(f"[{name}]:{port} {public}\n" for name in known))
+        words = [*within, program, "-D", "-f", str(folder / "sshd_config"), "-E", str(folder / "sshd.log")]
         process = subprocess.Popen(words, stdin=subprocess.DEVNULL)
-        if wait_for_port(port, process):
+        if wait_for_port(port, process, address or "127.0.0.1"):
             settings = FleetSettings(ssh_config=str(folder / "ssh_config"), connect_timeout=30.0)
             return Sshd(folder, port, user, settings, process.pid), process
         process.kill()

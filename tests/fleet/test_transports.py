@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import os
+import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
 
+from genii.fleet.openssh import OpenSshTransport
+from genii.fleet.ssh_config import SshConfig
 from genii.fleet.transport import ConnectionFailed, Host
 from genii.fleet.ways import open_transport
 
@@ -173,3 +176,16 @@ def test_an_unknown_host_key_is_refused(server: Sshd) -> None:
 def test_a_key_that_is_not_accepted_is_told(server: Sshd) -> None:
     with pytest.raises(ConnectionFailed, match=r"(?i)does not let .* in|permission denied"):
         use((server.settings, Host("127.7.0.3", user="nobody-here")), fail)
+
+
+@pytest.mark.parametrize(("more", "interval"), [("", 15), ("ServerAliveInterval 3", 3)])
+def test_silent_hosts_are_asked_whether_they_are_there(sshd: Sshd, tmp_path: Path, more: str, interval: int) -> None:
+    path = tmp_path / "ssh_config"
+    path.write_text(f"Host *\n{more}\n{(sshd.folder / 'ssh_config').read_text()}")
+    route = SshConfig(str(path)).route(sshd.host())
+    assert route.base.kwargs.get("keepalive_interval", route.base.config.get("ServerAliveInterval")) == interval
+    transport = OpenSshTransport(sshd.configured(ssh_config=str(path)))
+    asked = subprocess.run(["ssh", "-G", *transport.options(sshd.host()), "127.7.0.1"], capture_output=True, text=True)
+    asyncio.run(transport.close())
+    assert f"serveraliveinterval {interval}\n" in asked.stdout
+    assert f"port {sshd.port}\n" in asked.stdout

@@ -60,10 +60,11 @@ async def execute(
                 await _together(_pump(process.read, on_output), _pump_sudo(process, talk, pieces, on_error))
             return await process.wait()
     except BaseException as error:
-        if process is not None:
-            await _kill(process)
+        killed = process is None or await _kill(process)
         if isinstance(error, TimeoutError) and limit.expired():
-            raise TimedOut(f"{connection.host.name}: killed after {format_duration(timeout or 0.0)}") from None
+            took = format_duration(timeout or 0.0)
+            how = f"killed after {took}" if killed else f"not ended after {took}, and the host does not answer any more"
+            raise TimedOut(f"{connection.host.name}: {how}") from None
         raise
 
 
@@ -139,8 +140,11 @@ async def _pump_sudo(
             feeding.cancel()
 
 
-async def _kill(process: RemoteProcess) -> None:
-    """Kill it although we are being cancelled ourselves; a host that does not even react is left alone."""
-    with suppress(TimeoutError, Exception):
+async def _kill(process: RemoteProcess) -> bool:
+    """Kill it although we are being cancelled ourselves; say no where the host does not answer: it is left alone."""
+    try:
         async with asyncio.timeout(_KILLING):
             await process.kill()
+    except Exception:
+        return False
+    return True

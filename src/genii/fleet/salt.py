@@ -285,7 +285,9 @@ class SaltConnection:
 
     async def close(self) -> None:
         """Kill what still runs."""
-        await asyncio.gather(*(process.kill() for process in self._running if not process.ended))
+        await asyncio.gather(
+            *(process.kill() for process in self._running if not process.ended), return_exceptions=True
+        )
 
 
 @dataclass
@@ -418,16 +420,23 @@ class _SaltProcess:
         return self._status
 
     async def kill(self) -> None:
-        """Kill its process group on the host, and remove what was kept of it."""
+        """Kill its process group on the host, and remove what was kept of it.
+
+        Raises:
+            ConnectionFailed: the minion does not answer.
+        """
         self._killed = True
         self._begun.set()
-        with suppress(TimeoutError, ConnectionFailed):
+        try:
             async with asyncio.timeout(KILLING):
                 if self._job is not None and not self._job.done():
                     await self._bridge.shell(self._host, _KILL.format(folder=self._folder))
                     await asyncio.shield(self._job)
                 if self._made:
                     await self._bridge.shell(self._host, _REMOVE.format(folder=self._folder))
-        if self._job is not None and not self._job.done():
-            self._job.cancel()
-            await asyncio.wait([self._job])
+        except TimeoutError:
+            raise ConnectionFailed(f"{self._host.name}: the command can't be killed: no answer") from None
+        finally:
+            if self._job is not None and not self._job.done():
+                self._job.cancel()
+                await asyncio.wait([self._job])

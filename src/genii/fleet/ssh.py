@@ -378,15 +378,26 @@ class _SshProcess:
         return status
 
     async def kill(self) -> None:
-        """Have sshd kill its process group (it does since OpenSSH 7.9), and close the channel."""
+        """Have sshd kill its process group (it does since OpenSSH 7.9), and close the channel.
+
+        Raises:
+            ConnectionFailed: the host does not answer.
+        """
         self._killed = True
-        with suppress(load_asyncssh().Error, OSError, TimeoutError):
-            if self._pid and not self._ended:
+        try:
+            if not self._has_ended():
                 async with asyncio.timeout(KILLING):
-                    await self._connection.run(kill_command(self._pid))
-            elif not self._pid:
-                self._process.kill()
-        self._process.close()
+                    if not self._pid:
+                        self._process.kill()
+                    # sshd does not answer to signals; what it answers to afterwards tells that it was there.
+                    await self._connection.run(kill_command(self._pid) if self._pid else ":")
+        except (load_asyncssh().Error, OSError) as error:  # TimeoutError is one
+            raise ConnectionFailed(f"{self._host.name}: the command can't be killed: no answer") from error
+        finally:
+            self._process.close()
+
+    def _has_ended(self) -> bool:
+        return self._ended or self._process.exit_status is not None or self._process.exit_signal is not None
 
 
 def _number(name: str) -> int:

@@ -66,7 +66,11 @@ class RemoteProcess(Protocol):
         """
 
     async def kill(self) -> None:
-        """End it, and what it started where the transport can; its streams are closed."""
+        """End it, and what it started where the transport can; its streams are closed.
+
+        Raises:
+            ConnectionFailed: the host does not answer, so that it may still run there.
+        """
 
 
 class Connection(Protocol):
