@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 from tests.debian import install_packages
 from tests.fleet.salt_site import SaltSite, run_salt
+from tests.keyrings import keyring  # noqa: F401 -- a fixture
 from tests.ports import free_port, wait_for_port
 
 from genii.config.fleet import FleetSettings
