@@ -27,10 +27,11 @@ _DESCRIPTORS_BESIDES = 100
 def add_hosts(parser: argparse.ArgumentParser) -> None:
     """Add the options that choose hosts and the way to them."""
     group = parser.add_argument_group("which hosts, and how they are reached")
-    group.add_argument(
+    on = group.add_argument(
         "--on", metavar="HOSTS", action="append", default=[],
         help="names, ranges, groups, 'all'; !not these, &only these; '-': read them from standard input",
     )  # fmt: skip
+    complete_with(on, "names")
     inventory = group.add_argument(
         "-i", "--inventory", metavar="FILE", action="append", default=[],
         help="a list of hosts, an Ansible inventory (INI, YAML, JSON) or a Salt roster",
