@@ -50,6 +50,8 @@ def read_settings(options: argparse.Namespace) -> FleetSettings:
         ConfigError: the configuration is wrong.
         UsageError: an option is.
     """
+    from functools import partial
+
     from msgspec.structs import replace
 
     from genii.cli.connect import read_time
@@ -67,7 +69,8 @@ def read_settings(options: argparse.Namespace) -> FleetSettings:
             path = ""
         settings = load_fleet(path) if path else FleetSettings()
     changes: dict[str, object] = {}
-    for key, parse in (("transport", str), ("limit", _count), ("connect_timeout", read_time), ("known_hosts", str)):
+    time = partial(read_time, option="--connect-timeout")
+    for key, parse in (("transport", str), ("limit", _count), ("connect_timeout", time), ("known_hosts", str)):
         text = getattr(options, key, None)  # commands of the supervisor have only --on
         if text:
             changes[key] = parse(text)

@@ -58,7 +58,7 @@ def build_parser(name: str, summary: str) -> Parser:
     """Make the parser of a command with the options that all commands have."""
     parser = Parser(
         prog=f"genii {name}",
-        description=summary[:1].upper() + summary[1:] + ".",
+        description=summary[:1].upper() + summary[1:].rstrip(".") + ".",
         formatter_class=_Formatter,
         allow_abbrev=False,
         add_help=False,
