@@ -54,6 +54,8 @@ class Chosen:
         """Open the way to them."""
         from genii.fleet.ways import open_transport
 
+        if self._fleet.transport == "salt":
+            raise UsageError("a deployment keeps a shell open on each host, and Salt has none: use asyncssh or openssh")
         return open_transport(self._fleet)
 
     @cached_property
