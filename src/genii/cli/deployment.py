@@ -87,7 +87,10 @@ class Chosen:
         """Return who we are."""
         from genii.deploy.deployer import Identity
 
-        user = os.environ.get("USER") or os.environ.get("LOGNAME") or getpass.getuser()
+        # The dashboard tells for whom it does this; ssh keeps the user that it has.
+        user = (
+            os.environ.get("GENII_DEPLOYER") or os.environ.get("USER") or os.environ.get("LOGNAME") or getpass.getuser()
+        )
         return Identity(user, socket.gethostname(), os.getpid())
 
     def deployer(self, transport: Transport, **options: Any) -> Deployer:

@@ -24,7 +24,11 @@ if TYPE_CHECKING:
         EventRow,
         LogRow,
         Overview,
+        PoolRow,
+        ProgramRow,
+        QueuedJobRow,
         ResultRow,
+        ServerRow,
         StatusRow,
         SupervisorRow,
         UpgradingRow,
@@ -121,7 +125,43 @@ class Client:
         for batch in self._stream("/api/v1/live"):
             yield [(event.kind, json.loads(event.data)) for event in batch]
 
+    def pools(self) -> list[PoolRow]:
+        """Ask for the figures of pools."""
+        rows: list[PoolRow] = self._get("/api/v1/pools", "pools")
+        return rows
+
+    def programs(self) -> list[ProgramRow]:
+        """Ask what is declared."""
+        rows: list[ProgramRow] = self._get("/api/v1/programs", "programs")
+        return rows
+
+    def job_servers(self) -> list[ServerRow]:
+        """Ask how the job servers are."""
+        rows: list[ServerRow] = self._get("/api/v1/jobs", "servers")
+        return rows
+
+    def queued_jobs(self, server: str, function: str) -> list[QueuedJobRow]:
+        """Ask for the jobs of a function, those that run first."""
+        path = f"/api/v1/jobs/peek?server={quote(server)}&function={quote(function)}&limit=200"
+        rows: list[QueuedJobRow] = self._get(path, "jobs")
+        return rows
+
     # ------------------------------------------------------------------ actions
+
+    def cancel_job(self, server: str, handle: str) -> list[ResultRow]:
+        """Drop a job that waits."""
+        rows: list[ResultRow] = self._post("/api/v1/jobs/cancel", {"server": server, "handle": handle}, 0.0, "results")
+        return rows
+
+    def drain_server(self, server: str) -> list[ResultRow]:
+        """Have a job server end when its jobs are done."""
+        rows: list[ResultRow] = self._post("/api/v1/jobs/drain", {"server": server}, 0.0, "results")
+        return rows
+
+    def send_input(self, name: str, text: str) -> list[ResultRow]:
+        """Give a process something to read."""
+        rows: list[ResultRow] = self._post("/api/v1/input", {"name": name, "text": text}, 0.0, "results")
+        return rows
 
     def act(self, action: str, names: Sequence[str], *, timeout: float = 0.0, **more: object) -> list[ResultRow]:
         """Ask for ``start``, ``stop``, ``restart``, ``reload``, ``signal`` or ``scale``; waits as long as it takes."""
