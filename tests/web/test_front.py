@@ -12,7 +12,7 @@ import zlib
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.compat.conftest import free_port
+from tests.ports import free_port
 from tests.real.harness import Site
 
 from genii.supervise.model import Http, Program, Settings

@@ -206,7 +206,6 @@ class Process:
             finally:
                 if self.program.stdin == "pipe":
                     os.close(command.stdin)  # the process keeps it open itself, see _stdin
-            self._watch(pid)
         except (SpawnError, OSError, GeniiError) as error:
             services.recorder.write("gone", self.name, None)
             fatal = isinstance(error, GeniiError) or (isinstance(error, SpawnError) and error.fatal)
@@ -219,8 +218,8 @@ class Process:
         self.healthy = None
         self.work = _NOTHING_TOLD
         self.note = ""
-        # The intent is enough to find it again should we die before this is written: starts come first.
-        services.loop.call_soon(self._record, pid)
+        self.group = pid
+        services.loop.call_soon(self._attend, pid)
         self.handle(Spawned(pid))
 
     def _spawn_warm(self, command: Command) -> int:
@@ -228,6 +227,15 @@ class Process:
         if not self.program.warm or command.sockets:
             return 0
         return self.services.nurseries.spawn(self.program, digest(self.template), command)
+
+    def _attend(self, pid: int) -> None:
+        """Watch a new process and write it down, after all starts of this moment, which come first.
+
+        Each of them would have to copy the descriptor, and to close it again; and the intent is enough to find the
+        process again should we die before the rest is written.
+        """
+        if self._watched():
+            self._record(pid)
 
     def _record(self, pid: int) -> None:
         """Write down what a later supervisor needs to know this process by."""
@@ -253,15 +261,25 @@ class Process:
         """Say whether its process runs what is declared now, as far as that is known."""
         return self.started_as is self.template or self.digest in (0, digest(self.template))
 
-    def _watch(self, pid: int) -> None:
+    def _watched(self) -> bool:
+        """Say whether the main process can be signalled, and its end be noticed; see to it where it was just started.
+
+        Until then it can't be another's: its pid is given back only when we have asked how it ended.
+        """
+        pid = self.life.pid
+        if self._pidfd >= 0 or not pid:
+            return self._pidfd >= 0
         try:
             self._pidfd = os.pidfd_open(pid)
-        except OSError:  # no descriptors left: what can't be watched must not run
+        except OSError as error:  # no descriptors left: what can't be watched must not run
+            _log.warning("%s: killed, because it can't be watched: %s", self.name, error.strerror)
             os.kill(pid, signal.SIGKILL)
             os.waitpid(pid, 0)
-            raise
-        self.group = pid
+            self.services.recorder.write("gone", self.name, None)
+            self.handle(Exited(-signal.SIGKILL))
+            return False
         self.services.poller.add(self._pidfd, self._ended)
+        return True
 
     def _command(self) -> Command:
         """Say what the new process is made from."""
@@ -428,7 +446,7 @@ class Process:
             # A stopped process can't handle its signal; continuing one that runs changes nothing.
             if number not in (signal.SIGKILL, signal.SIGCONT):
                 send_group_signal(self.group, signal.SIGCONT)
-        elif self._pidfd >= 0:
+        elif self._watched():
             send_signal(self._pidfd, number)
             send_signal(self._pidfd, signal.SIGCONT)
 
@@ -436,12 +454,12 @@ class Process:
         """Send KILL to all that is left of it."""
         if self.program.stop.group or self.program.stop.kill_group:
             send_group_signal(self.group, signal.SIGKILL)
-        if self._pidfd >= 0:
+        if self._watched():
             send_signal(self._pidfd, signal.SIGKILL)
 
     def signal(self, number: int) -> bool:
         """Send a signal to the main process; say whether there was one."""
-        return self._pidfd >= 0 and send_signal(self._pidfd, number)
+        return self._watched() and send_signal(self._pidfd, number)
 
     def pause(self, *, pause: bool = True) -> None:
         """Ask the main process to take no more work, or to take it again (TSTP and CONT, as in job control)."""
