@@ -5,6 +5,7 @@ Without the site module and before any import that matters, so that the keeper s
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 
@@ -17,6 +18,7 @@ def main(path: str) -> int:
         from genii.control import trial
 
         return trial.run(sys.argv[1])
+    gc.disable()  # until it runs, see genii.control.daemon: nearly all that is made until then stays
     _open_standard()
     _close_inherited()
     loader = _find_loader()
@@ -30,6 +32,7 @@ def main(path: str) -> int:
         link = theirs.detach()
         os.closerange(3, link)
         os.closerange(link + 1, os.sysconf("SC_OPEN_MAX"))
+        gc.enable()
         keeper.main(link)
         os._exit(0)
     theirs.close()
