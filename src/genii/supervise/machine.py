@@ -93,6 +93,8 @@ class Rules:
     retries: int
     backoff: Backoff
     stop: Stopping
+    tells_once: bool = False
+    """Whether it says by itself, and once, that it is ready: who was not there to hear it can't ask."""
 
 
 def rules_for(program: Program) -> Rules:
@@ -107,6 +109,7 @@ def rules_for(program: Program) -> Rules:
         retries=program.retries,
         backoff=program.backoff,
         stop=program.stop,
+        tells_once=program.ready is not None and program.ready.probe.kind in ("line", "notify"),
     )
 
 
@@ -354,7 +357,8 @@ def _ready_early(moment: _Moment) -> Outcome:
 def _due_early(moment: _Moment) -> Outcome:
     """It lived long enough; or it did not become ready in time."""
     life, rules = moment.life, moment.rules
-    if not rules.needs_ready or life.ready:
+    unheard = life.adopted and rules.tells_once  # it may have said so to nobody; what is ill will end or be found out
+    if not rules.needs_ready or life.ready or unheard:
         return _running(moment)
     reason = f"not ready within {rules.ready_timeout:g} s"
     return _failed(moment._replace(event=Failed(reason, counts=True)))
@@ -576,7 +580,8 @@ def _adopt(moment: _Moment) -> Outcome:
     if event.running:
         return _running(moment)
     timeout = rules.ready_timeout if rules.needs_ready else rules.startsecs
-    return _enter(moment, State.STARTING, deadline=moment.now + timeout, ready=False), ()
+    since = min(moment.now, event.started) if rules.tells_once else moment.now
+    return _enter(moment, State.STARTING, deadline=since + timeout, ready=False), ()
 
 
 _COLUMNS = (
