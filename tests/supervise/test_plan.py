@@ -48,11 +48,6 @@ def test_may_start_when_everything_it_depends_on_may_be_relied_on() -> None:
     assert plan.may_start(SHOP["web"], {"db", "jobs"}.__contains__) == []
 
 
-def test_may_stop_when_nothing_that_stops_too_depends_on_it() -> None:
-    assert not plan.may_stop(SHOP, "db", {"db", "web"})
-    assert plan.may_stop(SHOP, "db", {"db", "mail"})
-
-
 def test_names_a_cycle_in_full() -> None:
     assert plan.cycle({"a": ["b"], "b": ["c"], "c": ["a"], "d": ["a"]}) in (
         ["a", "b", "c", "a"],

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from genii.supervise import plan
+from genii.supervise.holds import Holds
 from genii.supervise.machine import StartWanted, StopWanted
 from genii.supervise.model import State
 
@@ -29,6 +30,11 @@ class Ordering:
         self._loop = loop
         self._starts: dict[str, Process] = {}
         self._stops: dict[str, Process] = {}
+        self._holds = Holds()
+        self._held: dict[str, Process] = {}
+        """Those that are to stop, but not yet."""
+        self._due: dict[str, Process] = {}
+        """Those that are to stop and have to be looked at."""
         self._planned = False
 
     def waits_for(self, process: Process) -> list[str]:
@@ -44,7 +50,7 @@ class Ordering:
     def start(self, processes: Iterable[Process]) -> None:
         """Start processes, each as soon as what it depends on runs."""
         for process in processes:
-            self._stops.pop(process.name, None)
+            self._forget_stop(process)
             if not process.state.alive or process.state is State.STOPPING:
                 self._starts[process.name] = process
         self.advance()
@@ -53,8 +59,13 @@ class Ordering:
         """Stop processes, each as soon as nothing that is to stop as well depends on it."""
         for process in processes:
             self._starts.pop(process.name, None)
-            self._stops[process.name] = process
+            self._stops[process.name] = self._due[process.name] = process
+            self._holds.add(process.name, process.template.depends_on)
         self.advance()
+
+    def stopping(self) -> bool:
+        """Say whether a wanted stop is still to come."""
+        return bool(self._stops)
 
     def wishes(self) -> tuple[list[str], list[str]]:
         """Return the names of the processes whose start or stop is still to come."""
@@ -63,18 +74,28 @@ class Ordering:
     def forget(self, process: Process) -> None:
         """Drop the wishes about a process."""
         self._starts.pop(process.name, None)
-        self._stops.pop(process.name, None)
+        self._forget_stop(process)
+        self._advance_soon()
 
-    def advance_soon(self) -> None:
-        """Let go whoever may, once for all changes that happen together; call it after each change of a state."""
-        if not self._planned and (self._starts or self._stops):
+    def changed(self, process: Process) -> None:
+        """Let go whoever may, once for all changes that happen together; called at each change of a state."""
+        if process.name in self._stops:
+            self._due[process.name] = process
+        self._advance_soon()
+
+    def _advance_soon(self) -> None:
+        if not self._planned and (self._starts or self._due):
             self._planned = True
             self._loop.call_soon(self.advance)
 
     def advance(self) -> None:
         """Let go whoever may."""
         self._planned = False
-        self._advance_stops()
+        while self._due:
+            due, self._due = self._due, {}
+            for process in due.values():
+                if self._stops.get(process.name) is process:
+                    self._advance_stop(process)
         self._advance_starts()
 
     def _advance_starts(self) -> None:
@@ -83,24 +104,25 @@ class Ordering:
                 del self._starts[process.name]
                 process.handle(StartWanted())
 
-    def _advance_stops(self) -> None:
-        if not self._stops:
+    def _advance_stop(self, process: Process) -> None:
+        """Tell a process to stop, if nothing holds it back; forget it once it has."""
+        if process.state.alive and self._holds.hold(process.template.name):
+            self._held[process.name] = process
             return
-        programs = self._slots.programs
-        stopping = {
-            process.template.name
-            for process in self._stops.values()
-            if process.state.alive and process.template.name in programs
-        }
-        needed = {name for other in stopping for name in programs[other].depends_on}
-        for process in list(self._stops.values()):
-            name = process.template.name
-            if name in needed and name in programs and not plan.may_stop(programs, name, stopping):
-                continue
-            if _to_be_told(process):
-                process.handle(StopWanted())
-            if not process.state.alive:
-                self._stops.pop(process.name, None)
+        self._held.pop(process.name, None)
+        if _to_be_told(process):
+            process.handle(StopWanted())
+        if not process.state.alive:
+            self._forget_stop(process)
+
+    def _forget_stop(self, process: Process) -> None:
+        """Drop the wish that a process stops, and look again at those that it held back."""
+        if self._stops.pop(process.name, None) is None:
+            return
+        self._held.pop(process.name, None)
+        freed = self._holds.remove(process.name)
+        if freed:
+            self._due.update((name, held) for name, held in self._held.items() if held.template.name in freed)
 
 
 def _to_be_told(process: Process) -> bool:

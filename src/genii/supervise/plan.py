@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from genii.supervise.model import Settings
 
-__all__ = ["cycle", "dependents", "difference", "essence", "may_start", "may_stop", "start_order", "with_dependencies"]
+__all__ = ["cycle", "dependents", "difference", "essence", "may_start", "start_order", "with_dependencies"]
 
 _ADJUSTED = frozenset(
     {
@@ -97,11 +97,6 @@ def dependents(programs: Mapping[str, Program], names: Iterable[str]) -> set[str
 def may_start(program: Program, satisfied: Callable[[str], bool]) -> list[str]:
     """Return what ``program`` still waits for; empty: it may start. ``satisfied`` tells who may be relied on."""
     return [name for name in program.depends_on if not satisfied(name)]
-
-
-def may_stop(programs: Mapping[str, Program], name: str, stopping: Collection[str]) -> bool:
-    """Say whether nothing in ``stopping`` (programs that are to stop and still live) depends on ``name``."""
-    return not any(name in programs[other].depends_on for other in stopping if other != name)
 
 
 _NOT_KEPT = frozenset(("programs", "path", "files", "job_servers"))

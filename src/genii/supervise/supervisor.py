@@ -200,7 +200,7 @@ class Supervisor:
         if process.program.ready or process.program.health or process.program.recycle:
             self.health.changed(process)
         self._remember_end(process)
-        self.ordering.advance_soon()
+        self.ordering.changed(process)
         self.actions.changed(process)
         self.triggers.changed(process)
         self.elastic.changed(process, before)
@@ -418,7 +418,9 @@ class Supervisor:
                 os.waitpid(found.si_pid, 0)
 
     def _end_if_done(self) -> None:
-        if self.stopping and not self.ended.done() and not any(process.state.alive for process in self.slots):
+        if not self.stopping or self.ended.done() or self.ordering.stopping():
+            return
+        if not any(process.state.alive for process in self.slots):
             self.ended.set_result(None)
 
     def close(self) -> None:
