@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 ROUNDS = int(os.environ.get("GENII_CHAOS") or 0)
 """Of faults at random; the short campaign does each fault twice."""
-KINDS = ("deaths", "moments", "shortages")
+KINDS = ("moments", "deaths", "shortages")
 LOSES_LINES = frozenset({"kill_keeper", "kill_both", "read_only_logs", "remove_state"})
 """What a keeper had read and not yet written dies with it; everything else is kept."""
 

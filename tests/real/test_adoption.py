@@ -385,6 +385,32 @@ def test_removing_the_state_directory_lets_no_second_supervisor_start(site: Site
     assert len(site_processes(site, b"other")) == 1
 
 
+TALKER = """
+import os, time
+while True:
+    os.write(1, b"I am %d\\n" % os.getpid())
+    time.sleep(0.02)
+"""
+
+
+@pytest.mark.parametrize("fault", ["restart", "rest"])
+def test_a_state_directory_that_is_removed_costs_no_second_copy(site: Site, fault: str) -> None:
+    site.write(f'[program.talk]\ncommand = "{site.script("talk.py", TALKER)}"\nprocesses = 3\n')
+    site.up()
+    supervisor, pids = site.supervisor_pid(), {status["pid"] for status in site.client.statuses()}
+    if fault == "restart":
+        site.act("restart", "talk", wait=False)
+    site.log_dir.rename(site.path / "kept")  # the keeper goes on writing there
+    shutil.rmtree(site.state_dir)
+    kill(supervisor)
+    site.up()
+    statuses = site.client.statuses()
+    assert len(site.processes()) == 2 + len(statuses)
+    assert fault == "restart" or {status["pid"] for status in statuses} == pids
+    for status in statuses:
+        site.line(status["name"], f"I am {status['pid']}")
+
+
 def is_recorded(site: Site, pid: int) -> bool:
     """Say whether the record knows the process ``other`` by this pid."""
     with contextlib.suppress(OSError):

@@ -62,6 +62,8 @@ class Impossible(InternalError):
 _PAUSE = 1.0
 """Seconds between two starts at least by supervisord's rules, which know no other delay after RUNNING: it looks at what
 ended once a second, and what ends at once must not take a processor."""
+_HEARSAY = 5.0
+"""Seconds for an adopted process to say that it is ready, if it has not said so to its dead supervisor already."""
 
 
 class Stopping(Protocol):
@@ -357,7 +359,7 @@ def _ready_early(moment: _Moment) -> Outcome:
 def _due_early(moment: _Moment) -> Outcome:
     """It lived long enough; or it did not become ready in time."""
     life, rules = moment.life, moment.rules
-    unheard = life.adopted and rules.tells_once  # it may have said so to nobody; what is ill will end or be found out
+    unheard = life.adopted and rules.tells_once  # it may have said so to nobody
     if not rules.needs_ready or life.ready or unheard:
         return _running(moment)
     reason = f"not ready within {rules.ready_timeout:g} s"
@@ -580,8 +582,10 @@ def _adopt(moment: _Moment) -> Outcome:
     if event.running:
         return _running(moment)
     timeout = rules.ready_timeout if rules.needs_ready else rules.startsecs
-    since = min(moment.now, event.started) if rules.tells_once else moment.now
-    return _enter(moment, State.STARTING, deadline=since + timeout, ready=False), ()
+    deadline = moment.now + timeout
+    if rules.tells_once:
+        deadline = max(moment.now, min(event.started + timeout, moment.now + _HEARSAY))
+    return _enter(moment, State.STARTING, deadline=deadline, ready=False), ()
 
 
 _COLUMNS = (
