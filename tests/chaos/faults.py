@@ -328,10 +328,10 @@ class Chaos:
             tracer.wait()
 
     def spoil_pid_file(self) -> None:
-        """Leave a pid file that is cut off, empty, or names somebody else."""
+        """Leave a pid file that is empty, cut off, full of zeros, or names somebody else."""
         self.site.kill_supervisor()
         (self.site.state_dir / "genii.pid").write_bytes(
-            self.chance.choice((b"", b"1", b"-5\n", b"%d" % os.getpid(), self.chance.randbytes(40)))
+            self.chance.choice((b"", b"1", b"-5\n", b"%d" % os.getpid(), bytes(40)))
         )
         self.up_again()
 
