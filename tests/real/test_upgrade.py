@@ -96,8 +96,9 @@ def test_programs_and_their_output_go_on(site: Site) -> None:
 
 
 def test_those_who_follow_go_on_following(site: Site) -> None:
+    command = site.script("count.py", COUNTER)
     site.write(
-        f'[program.count]\ncommand = "{site.script("count.py", COUNTER)}"\nprocesses = 2\nlogs = {{ size = "16KiB", backups = 200 }}\n'
+        f'[program.count]\ncommand = "{command}"\nprocesses = 2\nlogs = {{ size = "16KiB", backups = 200 }}\n'
         '[program.late]\ncommand = "echo late"\nautostart = false\n'
     )
     site.up()

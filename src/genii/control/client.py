@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import socket
+import sys
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -139,6 +140,14 @@ class Client:
         """Yield what a full-screen view shows, in batches of (kind, data), see docs/api.md; empty at a heartbeat."""
         for batch in self._stream("/api/v1/live"):
             yield [(event.kind, json.loads(event.data)) for event in batch]
+
+    def peer_pid(self) -> int:
+        """Return the pid of who listens, as it is here (SO_PEERCRED, unix(7)); 0: over TCP, or it can't be seen."""
+        if not self.address.path:
+            return 0
+        with self._connect() as connection:
+            credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
+        return int.from_bytes(credentials[:4], sys.byteorder)
 
     # ------------------------------------------------------------------ actions
 
