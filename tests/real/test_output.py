@@ -91,6 +91,19 @@ def test_streams_go_where_they_are_declared(site: Site) -> None:
     assert not site.log("silent").exists()
 
 
+def test_rotates_by_the_clock_between_two_lines(site: Site) -> None:
+    text = "import os, time\nfor number in range(1, 61):\n    os.write(1, b'%08d\\n' % number)\n    time.sleep(0.05)\n"
+    site.write(
+        f'[program.job]\ncommand = "{site.script("slow.py", text)}"\nlogs = {{ every = "1s", size = 0, backups = 9 }}\n'
+    )
+    site.up()
+    finish(site)
+    files = [data for _, data in written(site) if data]
+    assert len(files) > 1
+    assert all(data.endswith(b"\n") for data in files)
+    check_numbers(b"".join(files), 60, 9)
+
+
 def test_bytes_that_are_no_text_are_kept_as_they_are(site: Site) -> None:
     site.write("[program.job]\ncommand = ['sh', '-c', 'printf \"a\\377\\376\\000b\\n\"; echo after']\n")
     site.up()

@@ -20,11 +20,8 @@ from genii.supervise.machine import (
     Exited,
     Failed,
     Impossible,
-    KillGroup,
     Life,
     Rules,
-    SendStop,
-    Spawn,
     Spawned,
     SpawnFailed,
     StartWanted,
@@ -74,7 +71,7 @@ def test_runs_after_startsecs() -> None:
     assert (life.state, life.deadline) == (State.STARTING, 1.1)
     life, _ = step(life, Due(), 1.1, rules())
     assert (life.state, life.pid, life.ready, life.deadline) == (State.RUNNING, 7, True, None)
-    assert effects == [Spawn()]
+    assert effects == [Effect.SPAWN]
 
 
 def test_runs_at_once_without_startsecs() -> None:
@@ -92,14 +89,14 @@ def test_waits_for_readiness_and_for_startsecs() -> None:
 def test_replaces_what_does_not_become_ready_and_counts_it_as_a_failed_start() -> None:
     waiting = rules(needs_ready=True, ready_timeout=5.0)
     life, effects = history([*RUNNING[:2], (5, Due())], waiting)
-    assert (life.state, life.again, effects[-1]) == (State.STOPPING, True, SendStop())
+    assert (life.state, life.again, effects[-1]) == (State.STOPPING, True, Effect.SEND_STOP)
     life, _ = step(life, Exited(-15), 5.1, waiting)
     assert (life.state, life.attempts, life.reason) == (State.BACKOFF, 1, "not ready within 5 s")
 
 
 def test_restarts_at_once_after_a_crash() -> None:
     life, effects = history([*RUNNING, (9, Exited(-9))], rules())
-    assert (life.state, life.restarts, effects) == (State.STARTING, 1, [Spawn(), Spawn()])
+    assert (life.state, life.restarts, effects) == (State.STARTING, 1, [Effect.SPAWN, Effect.SPAWN])
 
 
 @pytest.mark.parametrize(
@@ -157,9 +154,9 @@ def test_a_fork_that_fails_is_tried_again() -> None:
 
 def test_stops_with_patience_then_kills_and_kills_again() -> None:
     life, effects = history([*RUNNING, (5, StopWanted())], rules())
-    assert (life.state, life.deadline, effects[-1]) == (State.STOPPING, 15, SendStop())
+    assert (life.state, life.deadline, effects[-1]) == (State.STOPPING, 15, Effect.SEND_STOP)
     life, effects = history([(15, Due()), (20, Due())], rules(), life)
-    assert effects == [KillGroup(), KillGroup()]
+    assert effects == [Effect.KILL_GROUP, Effect.KILL_GROUP]
     life, _ = step(life, Exited(-9), 21, rules())
     assert (life.state, life.killed, life.status) == (State.STOPPED, True, -9)
 
@@ -167,15 +164,15 @@ def test_stops_with_patience_then_kills_and_kills_again() -> None:
 def test_a_stop_is_over_when_the_group_is_gone() -> None:
     life, _ = history([*RUNNING, (5, StopWanted()), (6, Exited(0, group_left=True))], rules())
     assert (life.state, life.pid, life.deadline) == (State.STOPPING, 0, 15)
-    assert step(life, Due(), 15, rules())[1] == (KillGroup(),)
+    assert step(life, Due(), 15, rules())[1] == (Effect.KILL_GROUP,)
     assert step(life, Emptied(), 7, rules())[0].state is State.STOPPED
 
 
 def test_ends_the_rest_of_a_group_before_it_restarts() -> None:
     life, effects = history([*RUNNING, (5, Exited(1, group_left=True))], rules())
-    assert (life.state, life.again, effects[-1]) == (State.STOPPING, True, SendStop())
+    assert (life.state, life.again, effects[-1]) == (State.STOPPING, True, Effect.SEND_STOP)
     life, effects2 = step(life, Emptied(), 6, rules())
-    assert (life.state, effects2) == (State.STARTING, (Spawn(),))
+    assert (life.state, effects2) == (State.STARTING, (Effect.SPAWN,))
 
 
 def test_a_job_that_left_others_behind_has_still_ended_by_itself() -> None:
@@ -185,7 +182,7 @@ def test_a_job_that_left_others_behind_has_still_ended_by_itself() -> None:
 
 def test_restart_is_a_stop_that_starts_again() -> None:
     life, effects = history([*RUNNING, (5, StopWanted(again=True)), (6, Exited(0))], rules())
-    assert (life.state, effects[-1]) == (State.STARTING, Spawn())
+    assert (life.state, effects[-1]) == (State.STARTING, Effect.SPAWN)
 
 
 def test_the_last_wish_counts_while_it_stops() -> None:
@@ -198,7 +195,7 @@ def test_the_last_wish_counts_while_it_stops() -> None:
 def test_a_stop_before_the_forks_answer_still_signals_and_waits() -> None:
     life, effects = history([(0, StartWanted()), (0, StopWanted()), (0, Spawned(7))], rules())
     assert (life.state, life.pid, life.deadline) == (State.STOPPING, 7, 10)
-    assert effects == [Spawn(), SendStop()]
+    assert effects == [Effect.SPAWN, Effect.SEND_STOP]
 
 
 def test_a_stop_ends_the_attempts() -> None:
@@ -295,7 +292,7 @@ def test_no_history_breaks_the_invariants(
         while todo:
             life, effects = step(life, todo.pop(0), now, with_rules)
             for effect in effects:
-                if isinstance(effect, Spawn):
+                if effect is Effect.SPAWN:
                     assert not alive, "never a second copy"
                     assert not left, "nothing is started while the old group lives"
                     pids += 1
@@ -304,7 +301,7 @@ def test_no_history_breaks_the_invariants(
                     else:
                         alive = pids
                         todo.append(Spawned(pids))
-                elif isinstance(effect, SendStop):
+                elif effect is Effect.SEND_STOP:
                     assert alive or left, "no signal to nobody"
         assert life.pid == alive
         assert life.state.alive == bool(alive or left)
@@ -316,15 +313,15 @@ def test_by_supervisords_rules_two_starts_are_a_second_apart() -> None:
     calm = rules(early_exit_fails=True, startsecs=0.0, restart=Restart.ALWAYS)
     quick: list[tuple[float, Event]] = [(5, StartWanted()), (5, Spawned(7)), (5, Due()), (5.2, Exited(0))]
     life, effects = history(quick, calm)
-    assert (life.state, life.wanted, life.deadline, effects) == (State.EXITED, True, 6.0, [Spawn()])
+    assert (life.state, life.wanted, life.deadline, effects) == (State.EXITED, True, 6.0, [Effect.SPAWN])
     life, effects = history([(6.0, Due())], calm, life)
-    assert (life.state, effects) == (State.STARTING, [Spawn()])
+    assert (life.state, effects) == (State.STARTING, [Effect.SPAWN])
     life, effects = history([(6, Spawned(8)), (6, Due()), (7.5, Exited(0))], calm, life)
-    assert (life.state, effects) == (State.STARTING, [Spawn()])
+    assert (life.state, effects) == (State.STARTING, [Effect.SPAWN])
 
 
 def test_a_stop_ends_the_pause_before_a_start() -> None:
     calm = rules(early_exit_fails=True, startsecs=0.0, restart=Restart.ALWAYS)
     quick: list[tuple[float, Event]] = [(5, StartWanted()), (5, Spawned(7)), (5, Due()), (5.2, Exited(0))]
     life, effects = history([*quick, (5.5, StopWanted()), (6, Due())], calm)
-    assert (life.state, life.wanted, life.deadline, effects) == (State.EXITED, False, None, [Spawn()])
+    assert (life.state, life.wanted, life.deadline, effects) == (State.EXITED, False, None, [Effect.SPAWN])

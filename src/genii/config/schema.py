@@ -66,6 +66,14 @@ Signal = Annotated[int, Meta(ge=1, le=64)] | str
 Count = Annotated[int, Meta(ge=1, le=1_000_000_000)]
 Words = str | list[str]
 Limit = Annotated[int, Meta(ge=-1, le=2**63 - 1)] | str
+TcpQuestion = Annotated[
+    Annotated[int, Meta(ge=1, le=65535)] | str | UnsetType,
+    _key("This port (of 127.0.0.1) or `host:port` accepts a connection.", example="127.0.0.1:8000"),
+]
+HttpQuestion = Annotated[
+    str | UnsetType,
+    _key("This http:// URL answers with a status below 400.", example="http://127.0.0.1:8000/health"),
+]
 
 
 class Table(Struct, kw_only=True, forbid_unknown_fields=True, gc=False):
@@ -90,13 +98,8 @@ class ReadyTable(Table, kw_only=True, forbid_unknown_fields=True, gc=False):
         str | UnsetType, _key("It wrote a line that this regular expression finds.", example="^listening on")
     ] = UNSET
     notify: Annotated[bool | UnsetType, _key("It sent `READY=1` to `$NOTIFY_SOCKET`, as for systemd.")] = UNSET
-    tcp: Annotated[
-        Annotated[int, Meta(ge=1, le=65535)] | str | UnsetType,
-        _key("This port (of 127.0.0.1) or `host:port` accepts a connection.", example="127.0.0.1:8000"),
-    ] = UNSET
-    http: Annotated[
-        str | UnsetType, _key("This http:// URL answers with a status below 400.", example="http://127.0.0.1:8000/")
-    ] = UNSET
+    tcp: TcpQuestion = UNSET
+    http: HttpQuestion = UNSET
     command: Annotated[Words | UnsetType, _key("This command exits with 0.", example="pg_isready -q")] = UNSET
     timeout: Annotated[Duration | UnsetType, _key("How long it has to become ready.", "30s")] = UNSET
     interval: Annotated[Duration | UnsetType, _key("How often it is asked.", "100ms")] = UNSET
@@ -105,14 +108,8 @@ class ReadyTable(Table, kw_only=True, forbid_unknown_fields=True, gc=False):
 class HealthTable(Table, kw_only=True, forbid_unknown_fields=True, gc=False):
     """How a running process is asked whether it is well; exactly one of the questions `tcp`, `http` and `command`."""
 
-    tcp: Annotated[
-        Annotated[int, Meta(ge=1, le=65535)] | str | UnsetType,
-        _key("This port (of 127.0.0.1) or `host:port` accepts a connection.", example="127.0.0.1:8000"),
-    ] = UNSET
-    http: Annotated[
-        str | UnsetType,
-        _key("This http:// URL answers with a status below 400.", example="http://127.0.0.1:8000/health"),
-    ] = UNSET
+    tcp: TcpQuestion = UNSET
+    http: HttpQuestion = UNSET
     command: Annotated[Words | UnsetType, _key("This command exits with 0.", example="redis-cli ping")] = UNSET
     timeout: Annotated[Duration | UnsetType, _key("How long one answer may take.", "5s")] = UNSET
     interval: Annotated[Duration | UnsetType, _key("How often it is asked.", "10s")] = UNSET
@@ -516,14 +513,8 @@ class GroupTable(Table, kw_only=True, forbid_unknown_fields=True, gc=False):
 class DeployHealthTable(Table, kw_only=True, forbid_unknown_fields=True, gc=False):
     """How a host shows that a release is well; asked on the host itself. Exactly one of `tcp`, `http` and `command`."""
 
-    tcp: Annotated[
-        Annotated[int, Meta(ge=1, le=65535)] | str | UnsetType,
-        _key("This port (of 127.0.0.1) or `host:port` accepts a connection.", example="127.0.0.1:8000"),
-    ] = UNSET
-    http: Annotated[
-        str | UnsetType,
-        _key("This http:// URL answers with a status below 400.", example="http://127.0.0.1:8000/health"),
-    ] = UNSET
+    tcp: TcpQuestion = UNSET
+    http: HttpQuestion = UNSET
     command: Annotated[str | UnsetType, _key("This shell command exits with 0.", example="bin/smoke-test")] = UNSET
     expect: Annotated[
         str | UnsetType,

@@ -27,7 +27,10 @@ def main(path: str) -> int:
     from genii.supervise import keeper
 
     ours, theirs = _socket.socketpair()
-    keeper_pid = os.fork()
+    try:
+        keeper_pid = os.fork()
+    except OSError as error:
+        return _refuse(sys.argv[1], f"can't start the process that keeps the logs: {error.strerror}")
     if keeper_pid == 0:
         link = theirs.detach()
         os.closerange(3, link)
@@ -45,6 +48,16 @@ def main(path: str) -> int:
     from genii.control.entry import main as run
 
     return run(sys.argv[1], path, loader, link_and_pid)
+
+
+def _refuse(words: str, why: str) -> int:
+    """Tell whoever waits for this supervisor that there will be none."""
+    import msgspec
+
+    from genii.control.answer import answer
+    from genii.control.options import Options
+
+    return answer(msgspec.json.decode(words, type=Options), 1, f"genii: {why}")
 
 
 def _import_msgspec() -> None:

@@ -29,6 +29,8 @@ def start_reading(path: str) -> tuple[int, int]:
         sys.modules["typing_extensions"] = None  # type: ignore[assignment]
         with open(writing, "wb") as pipe:
             pipe.write(load_encoded(path))
+    except BrokenPipeError:
+        pass  # who wanted to know is gone
     except Exception:
         sys.excepthook(*sys.exc_info())
     finally:
@@ -79,6 +81,7 @@ def decode(data: bytes) -> Settings:
 
 _ALIKE = ("backoff", "check_timeout", "directory", "exit_codes", "scaling", "startsecs", "stop")
 """Keys that most programs have alike."""
+_OFTEN_EMPTY = ("environment", "limits")
 
 
 def _share(settings: Settings) -> None:
@@ -87,11 +90,15 @@ def _share(settings: Settings) -> None:
 
     pools: dict[str, dict[object, object]] = {key: {} for key in _ALIKE}
     words: dict[str, str] = {}
+    nothing: dict[str, object] = {}
     for name, program in settings.programs.items():
         words[name] = name
         for key in _ALIKE:
             value = getattr(program, key)
             force_setattr(program, key, pools[key].setdefault(value, value))
+        for key in _OFTEN_EMPTY:
+            if not getattr(program, key):
+                force_setattr(program, key, nothing)
         force_setattr(program, "name", name)
         force_setattr(program, "command", tuple([words.setdefault(word, word) for word in program.command]))
 

@@ -13,8 +13,7 @@ import logging
 import socket
 import struct
 import time
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 from genii.events.message import HttpError, Peer, Request, Response
 from genii.events.wire import LAST_CHUNK, Limits, Phase, Reader, http_date, render_chunk, render_head
@@ -37,8 +36,7 @@ _JOINED = 64 << 10
 """Bodies up to this many bytes are sent in one piece with their header."""
 
 
-@dataclass(frozen=True, slots=True)
-class Statistics:
+class Statistics(NamedTuple):
     """What a server has done."""
 
     connections: int

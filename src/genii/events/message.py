@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from genii.errors import GeniiError
 from genii.events.percent import parse_query
@@ -40,8 +40,7 @@ class HttpError(GeniiError):
         self.headers = headers or {}
 
 
-@dataclass(frozen=True, slots=True)
-class Peer:
+class Peer(NamedTuple):
     """Who sent a request."""
 
     address: str
@@ -49,6 +48,10 @@ class Peer:
     uid: int | None = None
     """The user at the other end of a unix socket (SO_PEERCRED); None over TCP."""
     pid: int = 0
+
+
+_NOBODY = Peer("")
+"""The peer of a request that no connection brought."""
 
 
 @dataclass(slots=True)
@@ -63,7 +66,7 @@ class Request:
     body: bytes = b""
     version: str = "1.1"
     keep_alive: bool = True
-    peer: Peer = Peer("")
+    peer: Peer = _NOBODY
     parameters: dict[str, str] = field(default_factory=dict)
     """What the router read from the path, decoded."""
     user: str = ""

@@ -6,8 +6,8 @@ The grammar is httptools' (llhttp, strict); the limits and what becomes of each 
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
 from enum import Enum, auto
+from typing import NamedTuple
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 
@@ -22,8 +22,7 @@ _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct",
 _BODYLESS = frozenset((100, 204, 304))
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
+class Limits(NamedTuple):
     """What one client may ask of a server: sizes in bytes, times in seconds."""
 
     head: int = 16 << 10

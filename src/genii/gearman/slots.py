@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import os
-import shutil
 import signal
 import sys
-import tempfile
 import time
 from typing import TYPE_CHECKING, Self
 
 from genii.errors import NotRunning, UsageError
 from genii.gearman.queue_depth import QueueDepth
+from genii.gearman.slot_folder import SlotFolder
 from genii.gearman.slot_options import read_slots
 from genii.gearman.slot_page import render_metrics, render_page
 from genii.supervise.model import Settings
@@ -54,7 +53,7 @@ class SlotManager:
         self._wanted_port = port
         self._page: Server | None = None
         self._supervisor: Supervisor | None = None
-        self._folder = ""
+        self._folder: SlotFolder | None = None
         self.port = 0
         """Where the page is served; 0: nowhere (yet)."""
 
@@ -69,8 +68,8 @@ class SlotManager:
         if self._wanted_port is not None:
             await self._serve(self._wanted_port)
         programs = read_slots(self._slots, sys.executable, os.getpid())
-        self._folder = tempfile.mkdtemp(prefix="genii-slots-")
-        settings = Settings(state_dir=self._folder, identifier="slots", programs=programs)
+        self._folder = SlotFolder()
+        settings = Settings(state_dir=self._folder.path, identifier="slots", programs=programs)
         self._supervisor = Supervisor(settings, self._load, start_keeper(), loop)
         self._supervisor.elastic.demand.make_queues = QueueDepth
         self._supervisor.run()
@@ -89,7 +88,9 @@ class SlotManager:
             await self._supervisor.shutdown()
             supervisor, self._supervisor = self._supervisor, None
             supervisor.close()
-            shutil.rmtree(self._folder, ignore_errors=True)
+        if self._folder is not None:
+            self._folder.remove()
+            self._folder = None
 
     async def __aenter__(self) -> Self:
         await self.start()

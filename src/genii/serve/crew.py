@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from genii.serve import messages
 from genii.serve.child import ADOPTED, Child
 from genii.serve.recruit import Recruit
-from genii.supervise.machine import KillGroup, SendStop, Spawn, Spawned, SpawnFailed, StartWanted
+from genii.supervise.machine import Effect, Spawned, SpawnFailed, StartWanted
 from genii.supervise.state import State
 from genii.units import format_signal, parse_signal
 
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from genii.serve.manager import Manager
     from genii.serve.model import Handler
     from genii.serve.scoreboard import Scoreboard
-    from genii.supervise.machine import Effect
 
 __all__ = ["LOOK", "Crew"]
 
@@ -142,13 +141,13 @@ class Crew:
         """Do what a worker's machine has decided."""
         for effect in effects:
             match effect:
-                case Spawn():
+                case Effect.SPAWN:
                     self._deferred.append(child)
                     self._fork_deferred(now)
-                case SendStop():
+                case Effect.SEND_STOP:
                     child.tell(self._stop_signal)
                     self._told.add(child)
-                case KillGroup():
+                case Effect.KILL_GROUP:
                     messages.warning("worker %d did not end in time and is killed", child.life.pid)
                     child.kill()
         if child.life.state in (State.STOPPED, State.EXITED, State.FATAL):

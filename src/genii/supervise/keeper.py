@@ -127,7 +127,7 @@ class _Stream:
         self.enlarged = False
         self.expected = False
         self.shared = False
-        self.held = bytearray()
+        self.held = b""
         """An unfinished line of a log that several streams share."""
 
 
@@ -143,7 +143,7 @@ class Keeper:
         self._streams: dict[str, _Stream] = {}
         self._by_descriptor: dict[int, _Stream] = {}
         self._logs: dict[str, LogFile] = {}
-        self._users: dict[str, set[str]] = {}
+        self._users: dict[str, tuple[str, ...]] = {}
         """Path of a log -> keys of its streams."""
         self._failing: set[LogFile] = set()
         self._compressors: dict[int, str] = {}
@@ -248,7 +248,8 @@ class Keeper:
         if log is None:
             return
         if stream.shared:
-            chunk, length = _whole_lines(stream.held, chunk, length)
+            chunk, stream.held = _whole_lines(stream.held, chunk, length)
+            length = len(chunk)
             if not length:
                 return
         log.append(chunk, length, time.monotonic())
@@ -262,10 +263,9 @@ class Keeper:
         elif not log.problem and log in self._failing:
             self._failing.discard(log)
             self._tell(("recovered", log.path, log.lost))
-        count = len(log.rotated)
-        log.rotated.clear()
-        for number in range(1, min(count, log.backups) + 1):  # one block of output may fill several files
+        for number in range(1, min(log.rotated, log.backups) + 1):  # one block of output may fill several files
             self._compress(f"{log.path}.{number}")
+        log.rotated = 0
 
     def _tell(self, message: tuple[Any, ...]) -> None:
         if self._link:
@@ -337,8 +337,8 @@ class Keeper:
                 found = self._logs[log[0]] = LogFile(*log)
             found.size_limit, found.backups, found.every, found.compress = log[1:]
             stream.log = found
-            users = self._users.setdefault(log[0], set())
-            users.add(key)
+            users = self._users.get(log[0], ())
+            users = self._users[log[0]] = users if key in users else (*users, key)
             for user in users:
                 self._streams[user].shared = len(users) > 1
         if old is not None and old is not stream.log:
@@ -351,8 +351,7 @@ class Keeper:
 
     def _release(self, log: LogFile, key: str) -> None:
         """Close a log when the last of its streams is gone."""
-        users = self._users[log.path]
-        users.discard(key)
+        users = self._users[log.path] = tuple([user for user in self._users[log.path] if user != key])
         if not users:
             log.close()
             self._failing.discard(log)
@@ -403,7 +402,7 @@ class Keeper:
         held = {next(iter(self._users[log.path])): log.take_backlog() for log in self._failing}
         for stream in self._streams.values():
             if stream.held:
-                held[stream.key] = held.get(stream.key, b"") + bytes(stream.held)
+                held[stream.key] = held.get(stream.key, b"") + stream.held
         for log in self._logs.values():
             log.close()
         self._tell(("left", held))
@@ -503,13 +502,11 @@ def _gzip(path: str, descriptor: int) -> None:
             os.unlink(temporary)
 
 
-def _whole_lines(held: bytearray, chunk: Chunk, length: int) -> tuple[Chunk, int]:
-    """Return the whole lines of what was held back and the new chunk; hold back the rest (up to 64 KiB)."""
+def _whole_lines(held: bytes, chunk: Chunk, length: int) -> tuple[bytes, bytes]:
+    """Return the whole lines of what was held back and the new chunk, and the rest to hold back (up to 64 KiB)."""
     held += chunk[:length]
     end = held.rfind(b"\n") + 1 or (len(held) if len(held) > _SMALL_PIPE else 0)
-    lines = held[:end]
-    del held[:end]
-    return lines, end
+    return held[:end], held[end:]
 
 
 def _enlarge(descriptor: int) -> None:

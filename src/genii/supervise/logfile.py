@@ -41,14 +41,14 @@ class LogFile:
         """Bytes thrown away since the beginning."""
         self.problem = ""
         """Why it can't be written now; empty: it can."""
-        self.rotated: list[str] = []
-        """Backups that wait to be compressed."""
+        self.rotated = 0
+        """How many backups wait to be compressed: the newest."""
         self.at_line_start = True
         self._descriptor = -1
         self._regular = True
         self._looked = -_LOOK_AGAIN
         self._boundary = 0.0
-        self._backlog = bytearray()
+        self._backlog = b""
         self._unreported = 0
         self._resumes_in_line = False
 
@@ -105,8 +105,7 @@ class LogFile:
 
     def take_backlog(self) -> bytes:
         """Return what could not be written, for whoever writes the file from now on."""
-        backlog = bytes(self._backlog)
-        self._backlog.clear()
+        backlog, self._backlog = self._backlog, b""
         return backlog
 
     def retry(self, now: float) -> bool:
@@ -120,7 +119,7 @@ class LogFile:
         self._look(now)
         if not self.problem and self._backlog:
             done = self._write(self._backlog, 0, len(self._backlog), now)
-            del self._backlog[:done]
+            self._backlog = self._backlog[done:]
         if not self.problem and self._unreported:
             note = bytearray(b"" if self.at_line_start else b"\n")
             note += f"[genii: {self._unreported} bytes of output lost here: {failed}]\n".encode()
@@ -184,7 +183,7 @@ class LogFile:
                             os.rename(old + suffix, new + suffix)
                             _remove(new + ("" if suffix else ".gz"))
                 if self.compress:
-                    self.rotated.append(self.path + ".1")
+                    self.rotated += 1
             else:
                 os.unlink(self.path)
         except OSError as error:

@@ -13,7 +13,7 @@ one that means nothing there is listed as ``nothing``.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from enum import Enum, auto
 from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
 
 from genii.errors import InternalError
@@ -36,11 +36,8 @@ __all__ = [
     "Exited",
     "Failed",
     "Impossible",
-    "KillGroup",
     "Life",
     "Rules",
-    "SendStop",
-    "Spawn",
     "SpawnFailed",
     "Spawned",
     "StartWanted",
@@ -82,8 +79,7 @@ class Stopping(Protocol):
         """Whether its whole process group is meant."""
 
 
-@dataclass(frozen=True, slots=True)
-class Rules:
+class Rules(NamedTuple):
     """What the machine has to know of a program."""
 
     startsecs: float
@@ -118,7 +114,7 @@ def rules_for(program: Program) -> Rules:
 class Life(NamedTuple):
     """What is known of one process slot; ``since``, ``started`` and ``deadline`` are monotonic seconds.
 
-    A named tuple, because each transition makes a new one: four times as fast as a frozen dataclass.
+    A named tuple, as the events are, because each transition makes a new one: four times as fast as a frozen dataclass.
     """
 
     state: State = State.STOPPED
@@ -153,41 +149,39 @@ class Life(NamedTuple):
 # Events: what happened, in the past tense; or what somebody wants.
 
 
-@dataclass(frozen=True, slots=True)
 class StartWanted:
     """Somebody or something wants it to run."""
 
+    __slots__ = ()
 
-@dataclass(frozen=True, slots=True)
-class StopWanted:
+
+class StopWanted(NamedTuple):
     """Somebody wants it to end; with ``again`` only to start it anew (a restart)."""
 
     again: bool = False
     reason: str = ""
 
 
-@dataclass(frozen=True, slots=True)
 class Unwanted:
     """Nobody needs it any more, but it may finish: when it has ended by itself, it is not started again."""
 
+    __slots__ = ()
 
-@dataclass(frozen=True, slots=True)
-class Spawned:
+
+class Spawned(NamedTuple):
     """The process exists."""
 
     pid: int
 
 
-@dataclass(frozen=True, slots=True)
-class SpawnFailed:
+class SpawnFailed(NamedTuple):
     """There is no process; ``fatal`` when trying again can't help (no such command)."""
 
     reason: str
     fatal: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Adopted:
+class Adopted(NamedTuple):
     """A process of an earlier supervisor was found alive."""
 
     pid: int
@@ -195,13 +189,13 @@ class Adopted:
     running: bool = True
 
 
-@dataclass(frozen=True, slots=True)
 class BecameReady:
     """It said, or a probe found, that it is ready."""
 
+    __slots__ = ()
 
-@dataclass(frozen=True, slots=True)
-class Failed:
+
+class Failed(NamedTuple):
     """It lives but is not well (probe), or has to be replaced (age, memory): stop it and start it again."""
 
     reason: str
@@ -209,8 +203,7 @@ class Failed:
     """Whether this is a failed start, so that it goes through back-off."""
 
 
-@dataclass(frozen=True, slots=True)
-class Exited:
+class Exited(NamedTuple):
     """The main process ended: exit code, -N for signal N, None when it can't be known."""
 
     status: int | None
@@ -218,14 +211,16 @@ class Exited:
     """Whether other processes of its group are still there."""
 
 
-@dataclass(frozen=True, slots=True)
 class Emptied:
     """The last process of the group is gone."""
 
+    __slots__ = ()
 
-@dataclass(frozen=True, slots=True)
+
 class Due:
     """The deadline has come."""
+
+    __slots__ = ()
 
 
 Event: TypeAlias = (
@@ -243,25 +238,17 @@ Event: TypeAlias = (
 )
 
 
-# Effects: what the shell has to do, in the imperative.
+class Effect(Enum):
+    """What the shell is to do."""
 
-
-@dataclass(frozen=True, slots=True)
-class Spawn:
+    SPAWN = auto()
     """Start the process; answer with ``Spawned`` or ``SpawnFailed``."""
-
-
-@dataclass(frozen=True, slots=True)
-class SendStop:
+    SEND_STOP = auto()
     """Send the stop signal to the process, or to its group where the program says so."""
-
-
-@dataclass(frozen=True, slots=True)
-class KillGroup:
+    KILL_GROUP = auto()
     """Send KILL to all that is left of it."""
 
 
-Effect: TypeAlias = Spawn | SendStop | KillGroup
 Outcome: TypeAlias = tuple[Life, tuple[Effect, ...]]
 
 
@@ -311,7 +298,7 @@ def _spawn(moment: _Moment) -> Outcome:
     life = _enter(
         moment, State.STARTING, wanted=True, again=False, pid=0, ready=False, killed=False, adopted=False, reason=""
     )
-    return life, (Spawn(),)
+    return life, (Effect.SPAWN,)
 
 
 def _start_afresh(moment: _Moment) -> Outcome:
@@ -430,7 +417,7 @@ def _stop(moment: _Moment) -> Outcome:
         reason=event.reason,
         deadline=moment.now + moment.rules.stop.timeout,
     )
-    return life, (SendStop(),)
+    return life, (Effect.SEND_STOP,)
 
 
 def _stop_newborn(moment: _Moment) -> Outcome:
@@ -438,7 +425,7 @@ def _stop_newborn(moment: _Moment) -> Outcome:
     event = moment.event
     assert isinstance(event, Spawned)
     deadline = moment.now + moment.rules.stop.timeout
-    return moment.life._replace(pid=event.pid, started=moment.now, deadline=deadline), (SendStop(),)
+    return moment.life._replace(pid=event.pid, started=moment.now, deadline=deadline), (Effect.SEND_STOP,)
 
 
 def _never_born(moment: _Moment) -> Outcome:
@@ -457,7 +444,7 @@ def _change_mind(moment: _Moment) -> Outcome:
 def _kill(moment: _Moment) -> Outcome:
     """Patience is over."""
     life = moment.life._replace(killed=True, deadline=moment.now + _KILL_AGAIN)
-    return life, (KillGroup(),)
+    return life, (Effect.KILL_GROUP,)
 
 
 def _failed(moment: _Moment) -> Outcome:
@@ -477,7 +464,7 @@ def _failed(moment: _Moment) -> Outcome:
         restarts=moment.life.restarts + 1,
         deadline=moment.now + moment.rules.stop.timeout,
     )
-    return life, (SendStop(),)
+    return life, (Effect.SEND_STOP,)
 
 
 def _exited_late(moment: _Moment) -> Outcome:
@@ -554,7 +541,7 @@ def _clean_up(moment: _Moment, *, again: bool, counts: bool) -> Outcome:
         attempts=moment.life.attempts + 1 if counts and again else 0,
         deadline=moment.now + moment.rules.stop.timeout,
     )
-    return life, (SendStop(),)
+    return life, (Effect.SEND_STOP,)
 
 
 def _rest(moment: _Moment) -> Outcome:

@@ -11,26 +11,32 @@ import socket
 import sys
 from typing import TYPE_CHECKING, Any
 
+from msgspec.structs import astuple
+
 from genii.supervise.keeper import LINK, MOST, receive, send
+from genii.supervise.model import Log
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from genii.supervise.model import Log
     from genii.system.poller import Poller
 
-__all__ = ["Output", "log_words", "start_keeper", "take_over"]
+__all__ = ["Output", "start_keeper", "take_over"]
 
 _log = logging.getLogger(__name__)
 _PATIENCE = 5.0
 """Seconds that a message may take to reach the keeper before it is replaced."""
 
 
-def log_words(log: Log | None) -> tuple[object, ...] | None:
+def _log_words(log: Log | None) -> tuple[object, ...] | None:
     """Return a log as the keeper knows it; None: there is no file."""
     if log is None or not log.path:
         return None
-    return (log.path, log.size, log.backups, log.every, log.compress)
+    return astuple(log)
+
+
+def _log_of(words: tuple[Any, ...] | None) -> Log | None:
+    return None if words is None else Log(**dict(zip(Log.__struct_fields__, words, strict=True)))
 
 
 class Output:
@@ -42,7 +48,7 @@ class Output:
 
     def __init__(self, poller: Poller, link: socket.socket, pid: int) -> None:
         self._poller = poller
-        self._streams: dict[str, tuple[int, str, tuple[object, ...] | None]] = {}
+        self._streams: dict[str, tuple[int, str, Log | None]] = {}
         self._new: dict[str, int] = {}
         """Streams that the keeper is yet to be told of: key -> reading end. Told together, they wake it once."""
         self._expecting: dict[str, Callable[[bytes], None]] = {}
@@ -122,9 +128,13 @@ class Output:
     def _tell_new(self) -> None:
         new, self._new = self._new, {}
         if new:
-            self._send_now(("streams", [(key, *self._streams[key][1:]) for key in new]), *new.values())
+            self._send_now(("streams", [self._words(key) for key in new]), *new.values())
         for reading in new.values():
             os.close(reading)
+
+    def _words(self, key: str) -> tuple[object, ...]:
+        _, name, log = self._streams[key]
+        return (key, name, _log_words(log))
 
     def _serve(self) -> None:
         try:
@@ -181,11 +191,11 @@ class Output:
 
     def streams(self) -> list[tuple[str, int, str, tuple[object, ...] | None]]:
         """Return key, descriptor, name and log of each stream."""
-        return [(key, *stream) for key, stream in self._streams.items()]
+        return [(key, descriptor, name, _log_words(log)) for key, (descriptor, name, log) in self._streams.items()]
 
     def restore(self, key: str, name: str, log: tuple[object, ...] | None, descriptor: int) -> None:
         """Take in a stream that this process had already before it executed itself anew; its keeper has it, too."""
-        self._streams[key] = (descriptor, name, log)
+        self._streams[key] = (descriptor, name, _log_of(log))
 
     def renew(self, link: socket.socket, pid: int, listener: tuple[str, socket.socket]) -> None:
         """Replace the keeper by another: nothing is lost, no line broken, and programs don't wait noticeably."""
@@ -231,16 +241,15 @@ class Output:
     def open(self, key: str, name: str, log: Log | None, owner: tuple[int, int] | None = None) -> int:
         """Return the descriptor for a stream's processes to write to; make its pipe if there is none yet."""
         known = self._streams.get(key)
-        words = log_words(log)
         if known is not None:
-            if known[2] != words:
-                self._streams[key] = (known[0], name, words)
-                self._send(("log", key, words))
+            if _log_words(known[2]) != _log_words(log):
+                self._send(("log", key, _log_words(log)))
+            self._streams[key] = (known[0], name, log)
             return known[0]
         reading, descriptor = self._make_pipe()
         if owner is not None:
             os.fchown(descriptor, *owner)  # so that the program may open /dev/stdout
-        self._streams[key] = (descriptor, name, words)
+        self._streams[key] = (descriptor, name, log)
         self._tell(key, reading)
         if key in self._expecting:
             self._send(("expect", key, True))
@@ -259,7 +268,7 @@ class Output:
             self._tell_new()  # where descriptors are short, these are closed
             raise
 
-    def adopt(self, key: str, name: str, log: tuple[object, ...] | None, reading: int) -> None:
+    def adopt(self, key: str, name: str, log: Log | None, reading: int) -> None:
         """Take over a stream from an earlier keeper; ``reading`` is its descriptor and is closed."""
         descriptor = os.open(f"/proc/self/fd/{reading}", os.O_RDWR | os.O_CLOEXEC)
         self._streams[key] = (descriptor, name, log)
@@ -344,7 +353,7 @@ def start_keeper() -> tuple[socket.socket, int]:
     return ours, pid
 
 
-def take_over(path: str, adopt: Callable[[str, str, tuple[object, ...] | None, int], None]) -> int:
+def take_over(path: str, adopt: Callable[[str, str, Log | None, int], None]) -> int:
     """Take all streams from the keeper of a dead supervisor that listens at ``path``; return how many there were.
 
     One that hangs is continued, and killed if that does not help: its pipes are found again by their programs.
@@ -360,7 +369,7 @@ def take_over(path: str, adopt: Callable[[str, str, tuple[object, ...] | None, i
     return 0
 
 
-def _take_over(path: str, adopt: Callable[[str, str, tuple[object, ...] | None, int], None]) -> int:
+def _take_over(path: str, adopt: Callable[[str, str, Log | None, int], None]) -> int:
     count = 0
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as link:
         link.settimeout(_PATIENCE)
@@ -375,7 +384,7 @@ def _take_over(path: str, adopt: Callable[[str, str, tuple[object, ...] | None, 
                 link.sendall(b"k")
                 link.recv(1)  # its end
                 break
-            adopt(arguments[0], arguments[1], arguments[2], descriptors[0])
+            adopt(arguments[0], arguments[1], _log_of(arguments[2]), descriptors[0])
             count += 1
     return count
 

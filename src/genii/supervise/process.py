@@ -9,7 +9,7 @@ import signal
 import stat
 import time
 from binascii import crc32
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
@@ -20,20 +20,17 @@ from genii.supervise.machine import (
     Adopted,
     BecameReady,
     Due,
+    Effect,
     Emptied,
     Exited,
     Failed,
-    KillGroup,
     Life,
-    SendStop,
-    Spawn,
     Spawned,
     SpawnFailed,
     rules_for,
     step,
 )
 from genii.supervise.model import ProbeKind, State
-from genii.supervise.output import log_words
 from genii.supervise.plan import essence
 from genii.supervise.template import for_process
 from genii.system import privileges
@@ -55,7 +52,7 @@ if TYPE_CHECKING:
 
     from genii.supervise.deadlines import Deadlines
     from genii.supervise.handover import Slot
-    from genii.supervise.machine import Effect, Event, Rules
+    from genii.supervise.machine import Event, Rules
     from genii.supervise.model import Program
     from genii.supervise.nurseries import Nurseries
     from genii.supervise.output import Output
@@ -98,6 +95,8 @@ class Services:
     nurseries: Nurseries
     paused: Callable[[Process], bool]
     """Says whether a process that is being started is to take no work."""
+    rules: dict[Rules, Rules] = field(default_factory=dict)
+    """Those in use: most programs have equal ones, which are kept once."""
     spawns: int = 0
     exits: int = 0
 
@@ -120,11 +119,14 @@ def digest(program: Program) -> int:
     return crc32(msgspec.json.encode(essence(program)))
 
 
+_NOTHING_TOLD = Told()
+
+
 class Process:
     """One process slot of a program."""
 
     __slots__ = (
-        "_birth", "_key", "_members", "_pidfd", "_rules", "changed_at", "group", "healthy", "life", "name", "note",
+        "_birth", "_members", "_pidfd", "_rules", "changed_at", "group", "healthy", "life", "name", "note",
         "number", "program", "services", "started_as", "started_at", "template", "work",
     )  # fmt: skip
 
@@ -141,19 +143,19 @@ class Process:
         self.started_as: Program | int = 0
         """What its last process was started with: the declaration, or its digest, which is all a record tells."""
         self.healthy: bool | None = None
-        self.work = Told()
+        self.work = _NOTHING_TOLD
         self.note = ""
         self._pidfd = -1
-        self._members: dict[int, int] = {}
+        self._members: dict[int, int] | None = None
         """Left members of its group while it stops: pidfd -> pid."""
-        self._key = ("life", name)
         self.redefine(program)
 
     def redefine(self, program: Program) -> None:
         """Take on a changed declaration; what a running process was started with stays until its next start."""
         self.template = program
         self.program = for_process(program, self.number, self.name)
-        self._rules: Rules = rules_for(self.program)
+        rules = rules_for(self.program)
+        self._rules: Rules = self.services.rules.setdefault(rules, rules)
 
     @property
     def state(self) -> State:
@@ -173,9 +175,9 @@ class Process:
         self.life = life
         if life.deadline != before.deadline:
             if life.deadline is None:
-                services.deadlines.cancel(self._key)
+                services.deadlines.cancel(self)
             else:
-                services.deadlines.set(self._key, life.deadline, self._due)
+                services.deadlines.set(self, life.deadline, self._due)
         if life.state is not before.state:
             self.changed_at = time.time()
             if life.state is State.RUNNING and not isinstance(event, Adopted):
@@ -189,11 +191,11 @@ class Process:
 
     def _carry_out(self, effect: Effect) -> None:
         match effect:
-            case Spawn():
+            case Effect.SPAWN:
                 self._spawn()
-            case SendStop():
+            case Effect.SEND_STOP:
                 self._send_stop()
-            case KillGroup():
+            case Effect.KILL_GROUP:
                 self.services.overdue(self)
                 self.kill()
 
@@ -219,7 +221,7 @@ class Process:
         self.started_as = self.template
         self.started_at = time.time()
         self.healthy = None
-        self.work = Told()
+        self.work = _NOTHING_TOLD
         self.note = ""
         # The intent is enough to find it again should we die before this is written: starts come first.
         services.loop.call_soon(self._record, pid)
@@ -373,7 +375,7 @@ class Process:
                 _log.warning("%s: its %s can't be found again: %s", self.name, key[1:], error.strerror)
                 continue
             if stat.S_ISFIFO(os.fstat(reading).st_mode):
-                output.adopt(self.name + key, self.name, log_words(log), reading)
+                output.adopt(self.name + key, self.name, log, reading)
             else:
                 os.close(reading)
 
@@ -404,18 +406,20 @@ class Process:
 
     def _watch_group(self) -> bool:
         """Watch what is left of the group; say whether anything is."""
+        self._members = members = {}
         for pid in group_members(self.group):
             try:
                 descriptor = open_process(pid)
             except ProcessLookupError:
                 continue
-            self._members[descriptor] = pid
+            members[descriptor] = pid
             self.services.poller.add(descriptor, lambda descriptor=descriptor: self._member_ended(descriptor))  # type: ignore[misc]
-        return bool(self._members)
+        return bool(members)
 
     def _member_ended(self, descriptor: int) -> None:
         self.services.poller.remove(descriptor)
         os.close(descriptor)
+        assert self._members is not None
         del self._members[descriptor]
         if not self._members and not self._watch_group():
             self._emptied()
@@ -511,4 +515,4 @@ class Process:
         elif self.life.state is State.STOPPING and not self._watch_group():
             services.loop.call_soon(self._emptied)
         if self.life.deadline is not None:
-            services.deadlines.set(self._key, self.life.deadline, self._due)
+            services.deadlines.set(self, self.life.deadline, self._due)

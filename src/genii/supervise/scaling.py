@@ -8,7 +8,7 @@ piece of work (it ends by itself, to be replaced) gets its successor before it i
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from genii.errors import UsageError
@@ -71,8 +71,7 @@ class Member(NamedTuple):
     """It does its last piece of work: it takes room until it has ended, and no more work."""
 
 
-@dataclass(frozen=True, slots=True)
-class Pace:
+class Pace(NamedTuple):
     """What the plan remembers from one decision to the next, in monotonic seconds; None: it never happened."""
 
     started: float | None = None
@@ -122,7 +121,7 @@ def _decide(bounds: Bounds, members: Sequence[Member], room: int, waiting: int, 
         return Step(max(0, min(bounds.minimum, room) - total), (), None, pace)
     if total > bounds.maximum:
         surplus = idle[: total - bounds.maximum]
-        pace = replace(pace, retired=now) if surplus else pace
+        pace = pace._replace(retired=now) if surplus else pace
         return Step(0, tuple(member.key for member in surplus), None, pace)
     busy = sum(member.busy for member in members)
     lacking = _lacking(bounds, busy, total - busy, waiting)
@@ -145,7 +144,7 @@ def _grow(bounds: Bounds, count: int, now: float, pace: Pace) -> Step:
         return Step(0, (), earliest, pace)
     # The next decision is due when those have started; with an interval, the clock may have to remind.
     deadline = now + bounds.interval if bounds.interval else None
-    return Step(count, (), deadline, replace(pace, started=now))
+    return Step(count, (), deadline, pace._replace(started=now))
 
 
 def _shrink(
@@ -159,7 +158,7 @@ def _shrink(
         return Step(0, (), earliest, pace)
     more = total - 1 > bounds.minimum and len(idle) - 1 > kept
     following = max(now + bounds.cooldown, idle[1].since + bounds.grace) if more else None
-    return Step(0, (idle[0].key,), following, replace(pace, retired=now))
+    return Step(0, (idle[0].key,), following, pace._replace(retired=now))
 
 
 def _after(seconds: float, moments: Iterable[float | None]) -> list[float]:

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import os
 import resource
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from genii.errors import NotAllowed, UsageError
 
@@ -27,8 +26,7 @@ LIMIT_NAMES: dict[str, int] = {
 _LIMIT_ALIASES = {"memory": "as", "files": "nofile", "processes": "nproc"}
 
 
-@dataclass(frozen=True, slots=True)
-class Identity:
+class Identity(NamedTuple):
     """Who a process is to be: numbers for the kernel, and what its environment says (HOME, SHELL, USER)."""
 
     uid: int
