@@ -5,7 +5,6 @@ Without the site module and before any import that matters, so that the keeper s
 
 from __future__ import annotations
 
-import gc
 import os
 import sys
 
@@ -18,7 +17,6 @@ def main(path: str) -> int:
         from genii.control import trial
 
         return trial.run(sys.argv[1])
-    gc.disable()  # until it runs, see genii.control.daemon: nearly all that is made until then stays
     _open_standard()
     _close_inherited()
     loader = _find_loader()
@@ -35,10 +33,10 @@ def main(path: str) -> int:
         link = theirs.detach()
         os.closerange(3, link)
         os.closerange(link + 1, os.sysconf("SC_OPEN_MAX"))
-        gc.enable()
         keeper.main(link)
         os._exit(0)
     theirs.close()
+    _stop_collecting()
     _import_msgspec()
     link_and_pid = (ours.detach(), keeper_pid)
     if sys.argv[2:3] == ["upgrade"]:
@@ -58,6 +56,13 @@ def _refuse(words: str, why: str) -> int:
     from genii.control.options import Options
 
     return answer(msgspec.json.decode(words, type=Options), 1, f"genii: {why}")
+
+
+def _stop_collecting() -> None:
+    """Collect no garbage until it runs (``genii.control.daemon``): nearly all that is made before then stays."""
+    import gc  # not the keeper
+
+    gc.disable()
 
 
 def _import_msgspec() -> None:
