@@ -116,6 +116,30 @@ def test_adopts_what_was_started_but_not_recorded(site: Site) -> None:
     assert site.status("job")["adopted"]
 
 
+PARENT = """
+import os, signal, time
+signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+for _ in range(3):
+    if not os.fork():
+        os.setsid()
+        os.execlp("sleep", "sleep", "1000")
+print("all there", flush=True)
+while True:
+    time.sleep(1000)
+"""
+
+
+def test_takes_no_session_that_a_process_has_begun_for_the_process(site: Site) -> None:
+    site.write(f'[program.job]\ncommand = "{site.script("parent.py", PARENT)}"\n')
+    site.up()
+    site.line("job", "all there")
+    pid = site.pid("job")
+    site.kill_supervisor()
+    (site.state_dir / "record").unlink()
+    site.up()
+    assert site.pid("job") == pid
+
+
 def test_a_torn_line_of_the_record_harms_nobody(site: Site) -> None:
     site.write('[program.job]\ncommand = "sleep 1000"\n[program.other]\ncommand = "sleep 1000"\n')
     site.up()

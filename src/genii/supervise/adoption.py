@@ -13,7 +13,7 @@ from genii.supervise.model import State, Stop
 from genii.supervise.output import take_over as take_over_streams
 from genii.supervise.record import Found, Memory
 from genii.system.process import group_exists, group_members, open_living, send_group_signal
-from genii.system.procfs import start_time
+from genii.system.procfs import command_line, start_time
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -175,16 +175,20 @@ def _search(supervisor: Supervisor, memory: Memory, names: list[str]) -> None:
     """
     owner = f"{OWNER}={supervisor.settings.state_dir}".encode()
     marks = {f"{MARK}={name}".encode(): name for name in names}
-    for pid in _session_leaders():  # as each main process is; what it started is not
+    found: dict[str, list[tuple[bool, int, int]]] = {}
+    for pid in _session_leaders():  # as each main process is; what it started seldom is
         variables = _environment(pid)
         for mark in marks.keys() & variables if owner in variables else ():
-            name = marks[mark]
-            if not _is_user(supervisor.slots.get(name), pid):  # others may use our marks, but not our users
+            process = supervisor.slots.get(marks[mark])
+            if process is None or not _is_user(process, pid):  # others may use our marks, but not our users
                 continue
             with contextlib.suppress(ProcessLookupError):
-                started = start_time(pid)
-                memory.processes[name] = Found(pid, started, time=_wall_time(started))
-                _log.warning("%s: found process %d by its mark", name, pid)
+                another = command_line(pid) != list(process.program.command)
+                found.setdefault(process.name, []).append((another, start_time(pid), pid))
+    for name, candidates in found.items():
+        _, started, pid = min(candidates)  # what runs the very command, else the first that was there
+        memory.processes[name] = Found(pid, started, time=_wall_time(started))
+        _log.warning("%s: found process %d by its mark", name, pid)
 
 
 def _session_leaders() -> Iterator[int]:
@@ -195,10 +199,8 @@ def _session_leaders() -> Iterator[int]:
                     yield int(entry)
 
 
-def _is_user(process: Process | None, pid: int) -> bool:
+def _is_user(process: Process, pid: int) -> bool:
     """Say whether a process belongs to the user that its program is declared to run as."""
-    if process is None:
-        return False
     declared = process.helper_command().uid
     try:
         return os.stat(f"/proc/{pid}").st_uid == (declared if declared >= 0 else os.geteuid())
