@@ -106,7 +106,7 @@ class Chaos:
         self.kill_unseen(self.some())
 
     def kill_unseen(self, pids: list[int]) -> None:
-        for pid in pids:
+        for pid in filter(None, pids):  # 0: there is none just now
             send(pid, signal.SIGKILL)
             await_end(pid)
 
@@ -151,16 +151,13 @@ class Chaos:
         self.await_restart(pids)
 
     def kill_programs(self) -> None:
-        for pid in self.some():
-            send(pid, signal.SIGKILL)
+        self.kill_some_unseen()
 
     def kill_job_server(self) -> None:
-        send(self.site.status("jobs")["pid"], signal.SIGKILL)
+        self.kill_unseen([self.site.status("jobs")["pid"]])
 
     def kill_workers(self) -> None:
-        for status in self.site.client.statuses(["work"]):
-            if status["pid"]:
-                send(status["pid"], signal.SIGKILL)
+        self.kill_unseen([status["pid"] for status in self.site.client.statuses(["work"])])
 
     def kill_programs_of_nobody(self) -> None:
         pids = self.some()
@@ -190,9 +187,7 @@ class Chaos:
 
     def end_group(self) -> None:
         """Kill the main process of a group whose other members go on and ignore TERM."""
-        pid = self.site.status("family")["pid"]
-        if pid:
-            send(pid, signal.SIGKILL)
+        self.kill_unseen([self.site.status("family")["pid"]])
 
     # ------------------------------------------------------------------ pauses
 

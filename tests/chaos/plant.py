@@ -128,15 +128,11 @@ class Plant:
     def check(self) -> None:
         """See that what is declared runs, one copy of each, and nothing else; that no line and no job is lost."""
         site = self.site
-        names = [status["name"] for status in site.client.statuses() if status["program"] != "never"]
-        for name in names:
-            site.when(name, lambda status: status["state"] == "RUNNING" and is_alive(status["pid"]))
-        pids = [site.pid(name) for name in names]
-        assert len(set(pids)) == len(pids) == RUNNING
-        supervisor, keeper = site.supervisor_pid(), site.keeper_pid()
         end = time.monotonic() + PATIENCE
-        while extra := self._strangers({*pids, supervisor, keeper}):
-            assert time.monotonic() < end, ([(pid, command_of(pid)) for pid in extra], pids, site.own_log())
+        while disorder := self._disorder():
+            assert time.monotonic() < end, (disorder, site.own_log())
+            time.sleep(0.01)
+        supervisor, keeper = site.supervisor_pid(), site.keeper_pid()
         assert not (site.log_dir / "never.log").exists()
         for pid, most in ((supervisor, 40 * MIB), (keeper, 20 * MIB)):
             assert len(open_files(pid)) < 100
@@ -144,13 +140,22 @@ class Plant:
         self._check_lines()
         self._check_jobs()
 
-    def _strangers(self, known: set[int]) -> set[int]:
+    def _disorder(self) -> list[object]:
+        """Return what is not as declared now."""
+        statuses = [status for status in self.site.client.statuses() if status["program"] != "never"]
+        pids = {status["pid"] for status in statuses}
+        missing = [row for row in statuses if row["state"] != "RUNNING" or not is_alive(row["pid"])]
+        return [*missing, *self._strangers(pids), *([] if len(pids) == len(statuses) == RUNNING else ["number", pids])]
+
+    def _strangers(self, pids: set[int]) -> list[tuple[int, bytes]]:
         """Return the processes and zombies that should not be there; the families' children should."""
+        supervisor = self.site.client.supervisor()
+        known = {*pids, supervisor["pid"], supervisor["keeper_pid"]}
         left = {pid for pid in self.site.processes() if b"launcher.py" not in command_of(pid)} - known
         families = {self.site.status("family")["pid"]}
         left = {pid for pid in left if parent_and_state(pid)[0] not in families}
-        zombies = {pid for pid in children(self.site.supervisor_pid()) if parent_and_state(pid)[1] == "Z"}
-        return left | zombies
+        zombies = {pid for pid in children(supervisor["pid"]) if parent_and_state(pid)[1] == "Z"}
+        return [(pid, command_of(pid)) for pid in left | zombies]
 
     def _check_lines(self) -> None:
         """See that the lines of each process of the counters are all there, whole, once and in order."""
