@@ -8,7 +8,8 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.compat.conftest import debian, free_port, install  # noqa: F401 -- fixtures that the one below asks for
+from tests.compat.conftest import debian, install  # noqa: F401 -- fixtures that the one below asks for
+from tests.ports import free_port
 from tests.real.harness import Site
 
 from genii.gearman.client import Client as JobClient

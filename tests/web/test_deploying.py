@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from playwright.sync_api import expect
-from tests.compat.conftest import free_port
+from tests.ports import free_port
 from tests.real.harness import Site
 from tests.web.conftest import PATIENCE, listen_to, url_of
 
