@@ -208,6 +208,17 @@ def test_as_pid_one_it_reaps_what_is_left_to_it(site: Site) -> None:
 
 
 @needs_namespace
+def test_as_pid_one_it_can_be_ended_from_outside(site: Site) -> None:
+    site.write("[program.job]\ncommand = \"sh -c 'echo up; exec sleep 1000'\"\n")
+    process = site.foreground(wrapper=UNSHARE)
+    read_until(process, r"job +\| up")
+    assert site.supervisor_pid() == 1
+    outcome = site.genii("down")
+    assert (outcome.status, outcome.err) == (0, "genii: down, 1 process\n")
+    assert process.wait(PATIENCE) == 0
+
+
+@needs_namespace
 def test_as_pid_one_it_forwards_signals_and_passes_the_code_on(site: Site) -> None:
     site.write(
         '[program.job]\ncommand = "sh -c \'trap \\"echo got HUP\\" HUP; trap \\"exit 9\\" USR1; echo up; '

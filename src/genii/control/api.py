@@ -191,7 +191,8 @@ class Api:
         """Answer the last ``lines`` of the logs as JSON lines, or (``follow=1``) as events that go on.
 
         ``contains`` leaves out lines without a text; ``paced=1`` leaves out what comes faster than anybody could read,
-        and tells how much; ``text=1`` answers plain text to be saved as a file.
+        and tells how much; ``text=1`` answers plain text to be saved as a file. ``after``, once for each log, continues
+        at a ``place`` that was told with the lines before it.
         """
         from genii.control.logstream import Wish, follow_logs, log_files, plain_logs, recent_logs  # half a MiB
 
@@ -200,7 +201,8 @@ class Api:
         if stream not in ("stdout", "stderr", "both"):
             raise UsageError(f"stream={stream!r}: it is stdout, stderr or both")
         count = 100 if lines is None else min(lines, _ALL_LINES)
-        wish = Wish(count, _number(request, "since"), request.argument("contains"), _flag(request, "paced"))
+        since, contains = _number(request, "since"), request.argument("contains")
+        wish = Wish(count, since, contains, _flag(request, "paced"), _places(request))
         names = request.query.get("name", [])
         files = log_files(self._target, names, stream)
         if _flag(request, "follow"):
@@ -454,6 +456,16 @@ def _action(request: Request) -> ActionQuery:
 
 def _flag(request: Request, name: str) -> bool:
     return request.argument(name) in ("1", "true", "yes")
+
+
+def _places(request: Request) -> dict[tuple[int, int], int]:
+    from genii.control.logs import Place
+
+    try:
+        places = [Place.parse(text) for text in request.query.get("after", [])]
+    except ValueError:
+        raise UsageError("after: this is not a place in a log, as it was told with its lines") from None
+    return {(place.device, place.inode): place.offset for place in places}
 
 
 def _integer(request: Request, name: str, default: str) -> int | None:

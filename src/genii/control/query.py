@@ -111,6 +111,8 @@ class LogLines(msgspec.Struct, frozen=True, omit_defaults=True):
     lines: list[str]
     skipped: int = 0
     """How many bytes were left out before these lines, because more came than anybody could read."""
+    place: str = ""
+    """Where the next line of this log begins, to be given as ``after`` by who wants to go on there."""
 
 
 class LoginQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

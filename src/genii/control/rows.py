@@ -233,3 +233,4 @@ class LogRow(TypedDict):
     stream: str
     lines: list[str]
     skipped: NotRequired[int]
+    place: NotRequired[str]
