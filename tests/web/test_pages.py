@@ -223,6 +223,8 @@ def test_anything_is_found_by_its_name(page: Page, site: Site) -> None:
     page.keyboard.type("start idle")
     options = page.get_by_role("dialog").get_by_role("option")
     expect(options).to_have_text(["Start idle", "Restart idle"])
+    page.evaluate(Axe().axe_script)
+    assert page.evaluate("axe.run(document, {resultTypes: ['violations']})")["violations"] == []
     page.keyboard.press("Enter")
     expect(row(page, "idle")).to_contain_text("running")
     page.keyboard.press(":")
