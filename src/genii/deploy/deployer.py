@@ -176,8 +176,11 @@ class Deployer:
             member.plan = self._plan_back(member, target)
         if not self._enough():
             return self._fail("nothing was changed")
-        names = {member.plan.env["RELEASE"] for member in self._alive()}
-        self.release = msgspec.structs.replace(self.release, name=", ".join(sorted(names)), at=_now())
+        name, revision, branch = (
+            ", ".join(sorted({member.plan.env[word] for member in self._alive()} - {""}))
+            for word in ("RELEASE", "REVISION", "BRANCH")
+        )
+        self.release = msgspec.structs.replace(self.release, name=name, revision=revision, branch=branch, at=_now())
         if on_release is not None:
             on_release(self.release)
         # Back is an emergency: everywhere at once, and where it does not work there is nowhere to go.
