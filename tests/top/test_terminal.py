@@ -146,7 +146,7 @@ def test_programs_are_watched_steered_and_read(top: Terminal, site: Site) -> Non
 
 def test_pools_are_watched_and_scaled(top: Terminal, site: Site) -> None:
     top.type("2")
-    top.find("[2pools]", "SLOTS", "2 of 2", "▯▯")
+    top.find("[2 pools]", "SLOTS", "2 of 2", "▯▯")
     top.type("/web\n+")
     top.find("how many of web: 2_")
     top.press("BSpace")
@@ -154,7 +154,7 @@ def test_pools_are_watched_and_scaled(top: Terminal, site: Site) -> None:
     top.find("3 of 3", "▯▯▯")
     site.state_of("web:2", "RUNNING")
     top.press("Enter")
-    top.find("[1processes]", "filter: web", "web:2")
+    top.find("[1 processes]", "filter: web", "web:2")
     top.type("g")
     top.find("3 of 3 running")
 
@@ -166,7 +166,7 @@ def test_jobs_are_counted_looked_into_and_cancelled(top: Terminal, site: Site) -
         for payload in (b"first \x1b[31mpicture", b"second"):
             client.submit("resize", payload)
     top.type("3")
-    top.find("[3jobs]", "FUNCTION", "resize", address)
+    top.find("[3 jobs]", "FUNCTION", "resize", address)
     top.press("Enter")
     top.find("jobs of resize at", "queued", "second")
     top.type("c")
@@ -175,18 +175,18 @@ def test_jobs_are_counted_looked_into_and_cancelled(top: Terminal, site: Site) -
     top.see(lambda text: "picture" not in text and "second" in text, "one job")
     assert [job["payload"] for job in site.client.queued_jobs(address, "resize")] == ["second"]
     top.type("q")
-    top.find("[3jobs]", "WORKERS")
+    top.find("[3 jobs]", "WORKERS")
 
 
 def test_a_schedule_is_run_now_and_its_end_is_told(top: Terminal, site: Site) -> None:
     top.type("4")
-    top.find("[4schedules]", "0 3 * * *", "not yet", "03:00")
+    top.find("[4 schedules]", "0 3 * * *", "not yet", "03:00")
     top.type("s")
     top.find("exit 0 at")
     top.type("l")
     top.find("Log of report: live", "reported")
     top.type("q")
-    top.find("[4schedules]")
+    top.find("[4 schedules]")
     top.type("5")
     top.find("What happened", "process.state")
 

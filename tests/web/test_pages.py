@@ -133,6 +133,16 @@ def test_the_page_of_a_program_shows_its_limits_and_masks_its_secrets(page: Page
     expect(page.locator("main")).to_contain_text("on-failure")
 
 
+def test_the_processes_of_a_program_lead_to_one_another_and_its_name_to_the_first(page: Page) -> None:
+    page.goto("/#/program/web")
+    expect(page.get_by_role("heading", name="web:0")).to_be_visible()
+    page.get_by_role("navigation", name="Processes of this program").get_by_role("link", name="web:1").click()
+    expect(page.get_by_role("heading", name="web:1")).to_be_visible()
+    page.goto("/#/program/nobody")
+    expect(page.locator("main")).to_contain_text("there is no such process now")
+    expect(page.get_by_role("button", name="Restart", exact=True)).to_be_hidden()
+
+
 def test_a_log_is_shown_in_colour_searched_paused_and_saved(page: Page, tmp_path: Path) -> None:
     page.goto("/#/program/web:1/log")
     log = page.get_by_role("log")

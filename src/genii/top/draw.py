@@ -140,11 +140,11 @@ def _head(view: View, model: Model, style: Style, width: int, now: float) -> str
     about = model.supervisor
     up = format_duration(float(int(max(0.0, now - about["started"])))) if about else ""
     pages = " ".join(
-        f"[{number}{page}]" if page == view.page else f" {number}{page} " for number, page in enumerate(PAGES, 1)
+        f"[{number} {page}]" if page == view.page else f" {number} {page} " for number, page in enumerate(PAGES, 1)
     )
     left = f" {clean(str(about.get('config', '')))}  up {up}" if about else " genii"
     if width >= 100:
-        left = f"{pages} {left}"
+        left = f" genii {pages} {left}"
     counts = f"{len(rows)} processes, {running} running" + (f", {alarms} need attention" if alarms else "")
     live = "live " if model.connected else "NOT CONNECTED "
     right = f"{counts}  {live}"

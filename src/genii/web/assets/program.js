@@ -23,15 +23,24 @@ export function program(main, [name = "", tab = ""]) {
   const buttons = h("div.bar", toggle, restart, h("button", {onclick: () => act("reload", [name])}, "Reload"),
     h("button", {onclick: () => askSignal([name])}, "Signal…"),
     h("button", {onclick: scale}, "Scale…"));
+  const siblings = h("nav.slots", {"aria-label": "Processes of this program", hidden: true});
+  let drawn = "";
   const content = h("div", {style: {display: "flex", flexDirection: "column", gap: "12px", flex: "1", minHeight: "0"}});
   replace(main,
-    h("div.bar", h("a", {href: "#/", "aria-label": "Back to all processes"}, "←"), h("h1", clean(name)), state, h("div.grow"), buttons), reason, facts,
+    h("div.bar", h("a", {href: "#/", "aria-label": "Back to all processes"}, "←"), h("h1", clean(name)), state, h("div.grow"), buttons), siblings, reason, facts,
     h("nav.tabs", {"aria-label": "Parts of this page"}, TABS.map(([key, label]) =>
       h("a", {href: `#${path}${key ? `/${key}` : ""}`, "aria-current": key === tab ? "page" : null}, label))), content);
 
   function head() {
     const row = store.rows.get(name);
+    drawSiblings(row);
     if (!row) {
+      const member = [...store.rows.values()].find((one) => one.program === name);
+      if (member) { // the address names a program
+        history.replaceState(null, "", `#/program/${encodeURIComponent(member.name)}${tab ? `/${tab}` : ""}`);
+        dispatchEvent(new HashChangeEvent("hashchange"));
+        return;
+      }
       replace(state, store.supervisor ? h("span.bad", "there is no such process now") : "");
       replace(facts);
       buttons.hidden = true;
@@ -53,6 +62,17 @@ export function program(main, [name = "", tab = ""]) {
     toggle.dataset.action = running ? "stop" : "start";
     text(toggle, running ? "Stop" : "Start");
     for (const button of buttons.children) button.disabled = !mayOperate();
+  }
+
+  /** A program with several processes has a page for each: the way to the others. */
+  function drawSiblings(row) {
+    const all = row ? [...store.rows.values()].filter((one) => one.program === row.program) : [];
+    const now = all.map((one) => one.name + look(one).word).join();
+    if (now === drawn) return;
+    drawn = now;
+    siblings.hidden = all.length < 2;
+    replace(siblings, all.map((one) => h("a.slot", {href: `#/program/${encodeURIComponent(one.name)}${tab ? `/${tab}` : ""}`, "aria-current": one.name === name ? "page" : null},
+      h(`span.${look(one).colour}`, {"aria-hidden": "true"}, `${look(one).glyph} `), clean(one.name), h("span.hidden-text", ` ${look(one).word}`))));
   }
 
   const part = PARTS[tab] || overview;
@@ -80,8 +100,7 @@ function detailed(content, name, draw) {
     try {
       const {processes} = await ask(`/api/v1/processes/${encodeURIComponent(name)}`);
       const found = processes.find((one) => one.status.name === name);
-      if (found) draw(found);
-      else go("/");
+      if (found) draw(found); // the name of a program leads to its first process, see head()
     } catch (error) {
       if (!(error instanceof Problem)) throw error;
       replace(content, h("div.empty", clean(error.message)));

@@ -230,6 +230,7 @@ export function why(row, now) {
   const parts = [];
   if (row.reason) parts.push(row.reason);
   if (row.healthy === false) parts.push("its health check fails");
+  if (row.pid && !row.ready && row.state !== "STOPPING") parts.push("not ready yet");
   if (row.next_attempt > now) parts.push(`next attempt in ${Math.ceil(row.next_attempt - now)} s`);
   if (row.next_run > now) parts.push(`next run in ${duration(row.next_run - now)}`);
   if (row.busy) parts.push("busy");
