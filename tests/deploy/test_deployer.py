@@ -15,6 +15,7 @@ import pytest
 from tests.deploy.harness import all_files, git, wait_for
 
 from genii.config.deploy import Command, Health, Origin
+from genii.deploy.session import Event
 from genii.deploy.steps import load_steps
 from genii.errors import GeniiError
 
@@ -101,7 +102,15 @@ def test_old_releases_go_and_good_ones_stay(site: Site) -> None:
 
 
 def test_the_log_on_the_host_tells_each_step(site: Site) -> None:
-    site.set(install=("echo building $RELEASE at $REVISION",))
+    go = site.folder / "go"
+
+    class Watch(list[Event]):
+        def append(self, event: Event) -> None:
+            if (event.step, event.kind) == ("install", "begin"):
+                go.touch()
+
+    site.events = Watch()  # beginning and end arrive together where a step takes no time at all
+    site.set(install=(f"while [ ! -e {go} ]; do sleep 0.01; done; echo building $RELEASE at $REVISION",))
     release = site.deploy().release
     (line,) = site.log()
     assert (line["release"], line["status"], line["by"], line["from"]) == (release, "good", "somebody", "control")

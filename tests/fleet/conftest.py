@@ -168,7 +168,7 @@ def server(request: pytest.FixtureRequest, sshd: Sshd) -> Sshd:
 Reached = tuple[FleetSettings, Host]
 """A host, and the settings by which it is reached."""
 SALT = pytest.param(
-    "salt", marks=[pytest.mark.slow, pytest.mark.compat, pytest.mark.xdist_group("salt"), pytest.mark.timeout(400)]
+    "salt", marks=[pytest.mark.slow, pytest.mark.compat, pytest.mark.xdist_group("salt"), pytest.mark.timeout(1200)]
 )
 
 

@@ -56,13 +56,15 @@ def install_salt(folder: Path) -> Path:
     found = shutil.which("salt-master")
     if found is not None and shutil.which("salt-minion") is not None:
         return Path(found).parent
-    subprocess.run([sys.executable, "-m", "venv", folder], check=True, timeout=120)
+    subprocess.run([sys.executable, "-m", "venv", folder], check=True, timeout=300)
     uv = shutil.which("uv", path=str(Path(sys.executable).parent)) or shutil.which("uv")
     python = str(folder / "bin" / "python")
     words: list[str | Path] = [uv, "pip", "install", "--python", python] if uv else [python, "-m", "pip", "install"]
-    ended = subprocess.run(
-        [*words, "-q", "--no-deps", "-r", str(REQUIREMENTS)], capture_output=True, text=True, timeout=280
-    )
+    words += ["-q", "--no-deps", "-r", str(REQUIREMENTS)]
+    try:
+        ended = subprocess.run(words, capture_output=True, text=True, timeout=600)
+    except subprocess.TimeoutExpired:
+        pytest.skip("Salt can't be installed from the package index within ten minutes")
     if ended.returncode:
         pytest.skip(f"Salt can't be installed from the package index: {ended.stderr.strip()[-500:]}")
     return folder / "bin"
@@ -88,7 +90,7 @@ class SaltSite:
             (self.folder / name).mkdir()
             (self.folder / name / kind).write_text(text.format(folder=self.folder, name=name, **ports))
             self._run(name, f"salt-{kind}")
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + 300
         while not self.answering():
             if time.monotonic() > deadline:
                 logs = "\n".join(path.read_text()[-3000:] for path in self.folder.glob("*.log"))
@@ -107,8 +109,8 @@ class SaltSite:
             ",".join(MINIONS),
             "test.ping",
         ]
-        asked = subprocess.run([self.programs / "salt", *words], capture_output=True, text=True, timeout=60)
-        with suppress(ValueError):
+        with suppress(ValueError, subprocess.TimeoutExpired):  # of a machine that is very busy
+            asked = subprocess.run([self.programs / "salt", *words], capture_output=True, text=True, timeout=60)
             return bool(json.loads(asked.stdout) == dict.fromkeys(MINIONS, True))
         return False
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from genii.fleet.transport import Connection
 
-needs_salt = [pytest.mark.slow, pytest.mark.compat, pytest.mark.xdist_group("salt"), pytest.mark.timeout(400)]
+needs_salt = [pytest.mark.slow, pytest.mark.compat, pytest.mark.xdist_group("salt"), pytest.mark.timeout(1200)]
 
 
 class Client:

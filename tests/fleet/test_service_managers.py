@@ -81,6 +81,12 @@ def test_a_service_of_systemd_that_does_not_start(systemd: Guest) -> None:
         service(systemd, running=True)
 
 
+def test_a_systemd_that_does_not_answer_is_not_taken_for_one_without_the_service(systemd: Guest) -> None:
+    systemd.run("rm", "/run/systemd/private")  # its socket
+    with pytest.raises(StateError, match="systemd does not tell how 'sample' is: "):
+        service(systemd, running=True)
+
+
 @pytest.fixture
 def openrc(sshd_program: str) -> Iterator[Guest]:
     with open_guest(sshd_program) as guest:

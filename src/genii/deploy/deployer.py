@@ -164,7 +164,7 @@ class Deployer:
         return await self._publish(self._deployment.batches)
 
     async def _rollback(self, wanted: str, on_release: Callable[[Release], None] | None) -> Result:
-        await self._open(f"rolls back {self._deployment.name}", tree=False)
+        await self._open(f"rolls back {self._deployment.name}", update=False)
         for member in self._alive():
             try:
                 target = member.facts.history.back(wanted)
@@ -176,8 +176,11 @@ class Deployer:
             member.plan = self._plan_back(member, target)
         if not self._enough():
             return self._fail("nothing was changed")
-        names = {member.plan.env["RELEASE"] for member in self._alive()}
-        self.release = msgspec.structs.replace(self.release, name=", ".join(sorted(names)), at=_now())
+        name, revision, branch = (
+            ", ".join(sorted({member.plan.env[word] for member in self._alive()} - {""}))
+            for word in ("RELEASE", "REVISION", "BRANCH")
+        )
+        self.release = msgspec.structs.replace(self.release, name=name, revision=revision, branch=branch, at=_now())
         if on_release is not None:
             on_release(self.release)
         # Back is an emergency: everywhere at once, and where it does not work there is nowhere to go.
@@ -239,11 +242,11 @@ class Deployer:
 
     # -- beginnings ----------------------------------------------------------------------------------------------------
 
-    async def _open(self, what: str, *, tree: bool = True) -> None:
+    async def _open(self, what: str, *, update: bool = True) -> None:
         """Connect, take the lock and ask, on all hosts at once; where another has a lock, let go of all and wait."""
         deadline = time.monotonic() + self._lock_wait
         while True:
-            await self._each(self.members, lambda member: self._open_one(member, what, lock=True, tree=tree))
+            await self._each(self.members, lambda member: self._open_one(member, what, lock=True, update=update))
             locked = [member for member in self.members if member.locked_by is not None]
             if not locked or time.monotonic() >= deadline:
                 return
@@ -253,12 +256,12 @@ class Deployer:
                 member.error, member.locked_by = "", None
             await asyncio.sleep(1 + random.random())  # noqa: S311 -- two that wait should not meet again and again
 
-    async def _open_one(self, member: Member, what: str, *, lock: bool, tree: bool) -> None:
+    async def _open_one(self, member: Member, what: str, *, lock: bool, update: bool) -> None:
         connection = await self._transport.connect(member.host)
         member.session = Session(connection, self._secrets.values(), self._notify)
         await member.session.open()
         root, settings = member.settings.to, member.settings
-        ask = asking.ask(root, settings.linked_files, tree=tree)
+        ask = asking.ask(root, settings.linked_files, update=update)
         steps = [Step(name="ask", script=ask, inline=True, timeout=60.0)]
         if lock:
             holder = Holder(self._identity.by, self._identity.control, _now(), what)
@@ -491,7 +494,7 @@ class Deployer:
 
     async def look(self) -> None:
         """Ask all hosts without the lock and without changing anything."""
-        await self._each(self.members, lambda member: self._open_one(member, "", lock=False, tree=True))
+        await self._each(self.members, lambda member: self._open_one(member, "", lock=False, update=True))
 
     async def preview(self, source: Source) -> Release:
         """Ask all hosts and make the plans as a deployment would, and change nothing.

@@ -86,17 +86,16 @@ printf '%s%s}}\\n' {quote(text)} "$SHELL_ID" >.genii/holder 2>/dev/null
 return 0"""
 
 
-def ask(root: str, linked_files: Sequence[str], outputs: Sequence[str] = (), *, tree: bool = True) -> str:
+def ask(root: str, linked_files: Sequence[str], outputs: Sequence[str] = (), *, update: bool = True) -> str:
     """Return the script (evaluated by the shell itself) that answers what ``read_facts`` reads; it changes nothing.
 
-    ``tree`` asks also for the state of the files that were brought last.
+    ``update`` asks also for what matters where something is to be brought: the clock, the room, the files of last time.
     """
     lines = [
         f"cd {quote(root)} 2>/dev/null || {{ echo absent; return 0; }}",
         "if [ -L current ]; then echo link; readlink current; elif [ -d current ]; then echo directory; echo",
         "elif [ -e current ]; then echo file; echo; else echo nothing; echo; fi",
-        "date +%s",
-        "df -Pk .",
+        "date +%s; df -Pk ." if update else "echo",
         "echo found",
         'for name in releases/*; do [ -d "$name" ] && echo "release ${name#releases/}"; done',
     ]
@@ -104,7 +103,7 @@ def ask(root: str, linked_files: Sequence[str], outputs: Sequence[str] = (), *, 
         lines.append(f"[ -e {quote(f'shared/{path}')} ] || echo 'missing {number}'")
     if outputs:
         lines.append(f"{' && '.join(f'[ -e current/{quote(path)} ]' for path in outputs)} && echo outputs")
-    if tree:
+    if update:
         lines.append(
             "if [ -s .genii/tree.id ] && read -r id boot <.genii/tree.id "
             f'&& read -r now <{BOOT} && case $boot in ""|"$now") ;; *) false ;; esac; then echo "tree $id"; '

@@ -136,7 +136,7 @@ def plan_deploy(
     return Plan(
         prepare=tuple(prepare),
         publish=(*publish, *maker.health()),
-        finish=(maker.note(good, line), *maker.cleanup(deployment.keep)),
+        finish=(maker.note(good, line, sync=True), *maker.cleanup(deployment.keep)),
         discard=maker.discard(),
         revert=maker.revert(),
         env=maker.env(),
@@ -159,7 +159,7 @@ def plan_rollback(
         entries.append(Entry(release=left, state="rolled-back", by=release.by, host=release.control, at=release.at))
     return Plan(
         publish=(*maker.stop(), *maker.switch(release.name), *maker.start(), *maker.health()),
-        finish=(maker.note(entries, rolled_back_line(release.name, release.by)),),
+        finish=(maker.note(entries, rolled_back_line(release.name, release.by), sync=False),),
         env=maker.env(),
     )
 
@@ -392,10 +392,10 @@ class _Maker:
 
     # -- ends ----------------------------------------------------------------------------------------------------------
 
-    def note(self, entries: Iterable[Entry], line: str) -> Step:
+    def note(self, entries: Iterable[Entry], line: str, *, sync: bool) -> Step:
         lines = _append(".genii/releases.jsonl", [entry.line() for entry in entries]), _append("revisions.log", [line])
         # What stands behind current is on the disk already; nobody has to wait until what is said of it is, too.
-        script = f"{' && '.join(lines)} && {{ ( exec 9>&-; {_SYNC} ) >/dev/null 2>&1 & }}"
+        script = " && ".join(lines) + (f" && {{ ( exec 9>&-; {_SYNC} ) >/dev/null 2>&1 & }}" if sync else "")
         return self._line("record", script, "writes the release down as good")
 
     def removed(self, keep: int) -> list[Entry]:
