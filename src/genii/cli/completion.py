@@ -1,4 +1,4 @@
-"""What the parsers of the commands know, for the completion scripts of shells."""
+"""What the parsers of the commands know, for the completion scripts of shells and the manual page."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator
 
-__all__ = ["known_commands"]
+__all__ = ["known_commands", "parsers"]
 
 
-def known_commands() -> Iterator[Known]:
-    """Yield each command with what its parser takes."""
+def parsers() -> Iterator[tuple[str, str, argparse.ArgumentParser]]:
+    """Yield name, group and parser of each command."""
     from importlib import import_module
 
     for name, command in COMMANDS.items():
@@ -24,7 +24,13 @@ def known_commands() -> Iterator[Known]:
         import_module(f"genii.cli.{command.module}").configure(parser)
         if command.on_hosts:
             add_on(parser)
-        yield Known(name, command.help, tuple(_options(parser)), _arguments(parser), _subcommands(parser))
+        yield name, command.group, parser
+
+
+def known_commands() -> Iterator[Known]:
+    """Yield each command with what its parser takes."""
+    for name, _, parser in parsers():
+        yield Known(name, COMMANDS[name].help, tuple(_options(parser)), _arguments(parser), _subcommands(parser))
 
 
 def _options(parser: argparse.ArgumentParser) -> Iterator[Option]:

@@ -12,10 +12,16 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable
 
+    from genii.cli.service import SupervisorService
+
 __all__ = ["configure", "run"]
 
 _EPILOG = """\
 examples:
+  genii export systemd | sudo tee /etc/systemd/system/shop.service        then: systemctl enable --now shop
+  genii export sysv | sudo tee /etc/init.d/shop                           then: chmod +x, update-rc.d shop defaults
+  genii export docker > Dockerfile
+  genii export man > ~/.local/share/man/man1/genii.1
   genii export schema > genii.schema.json     then, in the first line of genii.toml: #:schema ./genii.schema.json
   genii export completion bash > ~/.local/share/bash-completion/completions/genii
   genii export completion zsh  > ~/.zfunc/_genii        (a directory of $fpath)
@@ -51,9 +57,70 @@ def _toml(options: argparse.Namespace) -> str:
     return convert(os.path.abspath(getattr(options, "config", None) or find_ini()))
 
 
+def _man(options: argparse.Namespace) -> str:  # noqa: ARG001 -- every kind gets the options
+    from genii.cli.completion import parsers
+    from genii.cli.manual import manual_page
+    from genii.version import __version__
+
+    return manual_page(__version__, parsers())
+
+
+def _systemd(options: argparse.Namespace) -> str:
+    from genii.cli.unit import supervisor_unit
+
+    return supervisor_unit(_service(options))
+
+
+def _sysv(options: argparse.Namespace) -> str:
+    from genii.cli.initscript import supervisor_script
+
+    return supervisor_script(_service(options))
+
+
+def _docker(options: argparse.Namespace) -> str:
+    from genii.cli.dockerfile import dockerfile
+    from genii.version import __version__
+
+    return dockerfile(_service(options), f"{sys.version_info.major}.{sys.version_info.minor}", __version__)
+
+
+def _service(options: argparse.Namespace) -> SupervisorService:
+    """Read the configuration, which must be right, and look where genii and whose the file is."""
+    from genii.cli.service import describe
+    from genii.config.find import find
+    from genii.config.load import load
+
+    path = os.path.abspath(getattr(options, "config", None) or find(os.getcwd(), os.environ))
+    settings = load(path)
+    return describe(settings, _own_command(), _owner(path))
+
+
+def _own_command() -> tuple[str, ...]:
+    """Return what runs this genii: its script where it is installed with one, else the interpreter."""
+    script = os.path.join(os.path.dirname(sys.executable), "genii")
+    return (script,) if os.access(script, os.X_OK) else (sys.executable, "-m", "genii")
+
+
+def _owner(path: str) -> str:
+    """Return the name of the user who owns a file; empty: root. A user without a name is told by number."""
+    uid = os.stat(path).st_uid
+    if uid == 0:
+        return ""
+    import pwd
+
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)
+
+
 _KINDS: dict[str, tuple[Callable[[argparse.Namespace], str], str]] = {
     "completion": (_completion, "completion of commands, options and names for a shell"),
+    "docker": (_docker, "a Dockerfile that runs this configuration"),
+    "man": (_man, "the manual page genii(1)"),
     "schema": (_schema, "the JSON Schema of genii.toml, for editors"),
+    "systemd": (_systemd, "a unit for the supervisor of this configuration"),
+    "sysv": (_sysv, "an LSB init script for it"),
     "toml": (_toml, "the genii.toml for a supervisord.conf (-c FILE)"),
 }
 """Kind -> the function that makes the text, and what it is."""

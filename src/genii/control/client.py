@@ -123,12 +123,20 @@ class Client:
                     yield json.loads(line)
 
     def follow_logs(
-        self, names: Sequence[str], count: int, since: float, stream: str = "both", *, paced: bool = False
+        self,
+        names: Sequence[str],
+        count: int,
+        since: float,
+        stream: str = "both",
+        *,
+        paced: bool = False,
+        marks: bool = False,
     ) -> Iterator[LogRow]:
         """Yield the last lines of logs and then those that are added, until the supervisor ends.
 
         An upgrade of the supervisor is no end: no line is lost or doubled.
         ``paced`` leaves out what comes faster than anybody could read; ``skipped`` tells how many bytes that were.
+        With ``marks`` there is a row without lines as well where the last lines of a log end.
         """
         path = _log_path(names, count, since, stream) + ("&follow=1&paced=1" if paced else "&follow=1")
         places: dict[tuple[str, str], str] = {}
@@ -137,7 +145,7 @@ class Client:
                 row = json.loads(event.data)
                 if place := row.pop("place", ""):
                     places[row["name"], row["stream"]] = place
-                if row["lines"] or row.get("skipped"):
+                if row["lines"] or row.get("skipped") or marks:
                     yield row
 
     def live(self) -> Iterator[list[tuple[str, Any]]]:
