@@ -22,6 +22,7 @@ __all__ = [
     "JobFailed",
     "JobRefused",
     "NotAllowed",
+    "NotRead",
     "NotRunning",
     "PeerError",
     "Problem",
@@ -93,6 +94,12 @@ class UnknownProgram(NotAllowed):
 
     code = "unknown-program"
     exit_code = 4
+
+
+class NotRead(NotAllowed):
+    """Say that a program did not read what it was sent, so that there is no room for more."""
+
+    code = "not-read"
 
 
 class CheckFailed(NotAllowed):

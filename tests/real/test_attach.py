@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 import pytest
 from tests.real.harness import PATIENCE, kill
 
+from genii.errors import NotRead
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -27,6 +29,20 @@ while block := os.read(0, 65536):
         os.write(1, b"got " + line + b"\\n")
 """
 """A program that says what it reads, by lines; ``!`` ends one, too."""
+
+
+SLOW = """
+import os, signal
+signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1])
+print("here", flush=True)
+signal.sigwait([signal.SIGUSR1])
+text = b""
+while b"!" not in text:
+    text += os.read(0, 65536)
+print("read", text.count(b"x"), flush=True)
+signal.pause()
+"""
+"""A program that reads only when it is told to, up to ``!``."""
 
 
 def declare(site: Site) -> None:
@@ -113,6 +129,19 @@ def test_a_pipe_is_sent_to_its_end_and_then_followed_until_ctrl_c(site: Site) ->
         until(process, b"got more")
         process.send_signal(signal.SIGINT)
         assert process.wait(PATIENCE) == 0
+
+
+def test_a_process_that_does_not_read_is_waited_for(site: Site) -> None:
+    site.write(f'[program.slow]\ncommand = "{site.script("slow.py", SLOW)}"\nstdin = "pipe"\n')
+    site.up()
+    site.line("slow", "here")
+    with pytest.raises(NotRead, match="slow does not take all of it"):
+        site.client.send_input("slow", "-" * 100_000)
+    (site.path / "input").write_text("x" * 200_000 + "!")
+    with (site.path / "input").open() as file, attached(site, "slow", file.fileno()) as process:
+        until(process, b"here")
+        site.act("signal", "slow", signal="USR1")
+        until(process, b"read 200000")
 
 
 def test_a_pipe_that_can_not_be_sent_is_a_failure(site: Site) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from genii.cli.connect import connect, explain_unknown
 from genii.cli.parser import complete_with
 from genii.cli.terminal import printable
-from genii.errors import GeniiError, NotRunning, UsageError
+from genii.errors import GeniiError, NotRead, NotRunning, UsageError
 
 if TYPE_CHECKING:
     import argparse
@@ -25,7 +25,10 @@ _LINES = 10
 """How many lines of before are shown."""
 _WAITING = 64
 """Batches of lines that wait to be shown before no more are fetched."""
-_BLOCK = 16 << 10
+_BLOCK = 1024
+"""Bytes that are sent at once: less than PIPE_BUF even if each were replaced by U+FFFD, so that none is sent twice."""
+_PAUSE = 50
+"""Milliseconds before a process that does not read is tried again."""
 _STDIN = 0
 
 
@@ -76,6 +79,7 @@ class _Attachment:
     """A process that is followed by a thread; all else, printing and sending, is done by the one that runs this."""
 
     def __init__(self, client: Client, name: str) -> None:
+        from codecs import getincrementaldecoder
         from queue import Queue
 
         self._client = client
@@ -84,7 +88,9 @@ class _Attachment:
         self._woken, self._waking = os.pipe()
         self._typed = os.isatty(_STDIN)
         self._clean = printable if sys.stdout.isatty() else str
-        self._unsent = b""
+        self._decoder = getincrementaldecoder("utf-8")("replace")
+        self._unsent = ""
+        self._ended = False
 
     def run(self) -> None:
         """Return when the user detaches at a terminal.
@@ -97,18 +103,23 @@ class _Attachment:
         threading.Thread(target=self._follow, daemon=True).start()
         poll = select.poll()
         poll.register(self._woken, select.POLLIN)
+        reads = False
         begun = False
-        while True:
-            ready = {descriptor for descriptor, _ in poll.poll()}
+        while not (self._typed and self._ended):
+            ready = {descriptor for descriptor, _ in poll.poll(_PAUSE if self._unsent else None)}
             if self._woken in ready:
                 self._show()
-                if not begun:  # only now, so that no answer to what is sent is missed
-                    poll.register(_STDIN, select.POLLIN)
-                    begun = True
-            if _STDIN in ready and not self._read():
-                if self._typed:
-                    return
+                begun = True  # only now is anything sent, so that no answer to it is missed
+            if _STDIN in ready:
+                self._read()
+            elif self._unsent:
+                self._send()
+            wants = begun and not self._unsent and not self._ended
+            if wants and not reads:
+                poll.register(_STDIN, select.POLLIN)
+            elif reads and not wants:
                 poll.unregister(_STDIN)
+            reads = wants
 
     def _follow(self) -> None:
         try:
@@ -131,21 +142,22 @@ class _Attachment:
             sys.stdout.write("".join(f"{self._clean(line)}\n" for line in row["lines"]))
         sys.stdout.flush()
 
-    def _read(self) -> bool:
-        """Send on what can be read, in whole lines but for the last; return whether there may be more."""
+    def _read(self) -> None:
+        """Send on what can be read."""
         block = os.read(_STDIN, _BLOCK)
-        lines, end, rest = (self._unsent + block).rpartition(b"\n")
-        if not block:
-            lines, end, rest = self._unsent, b"", b""
-        self._unsent = rest
-        if lines or end:
-            self._send((lines + end).decode("utf-8", "replace"))
-        return bool(block)
+        self._ended = not block
+        self._unsent = self._decoder.decode(block, final=self._ended)
+        if self._unsent:
+            self._send()
 
-    def _send(self, text: str) -> None:
+    def _send(self) -> None:
+        """Send what is unsent; what was not typed is kept as long as the process does not read."""
         try:
-            self._client.send_input(self._name, text)
+            self._client.send_input(self._name, self._unsent)
         except GeniiError as error:
             if not self._typed:
+                if isinstance(error, NotRead):
+                    return
                 raise
             print(f"genii: {error}", file=sys.stderr)
+        self._unsent = ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from genii.errors import NotAllowed, NotRunning
+from genii.errors import NotAllowed, NotRead, NotRunning
 
 if TYPE_CHECKING:
     from genii.supervise.model import Program
@@ -16,8 +16,11 @@ __all__ = ["write_input"]
 def write_input(process: ProcessStatus, program: Program, text: str) -> None:
     """Write a text into the pipe that a process reads, as UTF-8, as far as there is room.
 
+    Up to PIPE_BUF bytes (4096, see pipe(7)) are written wholly or not at all.
+
     Raises:
-        NotAllowed: it reads nothing, or does not read what it was sent before.
+        NotAllowed: it reads nothing.
+        NotRead: it does not read what it was sent before; not all of the text was written.
         NotRunning: there is no process.
     """
     import asyncio
@@ -34,6 +37,8 @@ def write_input(process: ProcessStatus, program: Program, text: str) -> None:
         raise NotAllowed(f"{process.name} can't be written to: {error}") from error
     try:
         pipe.write_now(text.encode("utf-8", "replace"))
+    except BlockingIOError as error:
+        raise NotRead(f"{process.name} does not take all of it: {error}") from error
     except OSError as error:
         raise NotAllowed(f"{process.name} does not take all of it: {error}") from error
     finally:

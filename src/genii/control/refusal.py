@@ -10,6 +10,7 @@ from genii.errors import (
     GeniiError,
     InternalError,
     NotAllowed,
+    NotRead,
     NotRunning,
     PeerError,
     Problem,
@@ -34,7 +35,7 @@ def error_from_json(status: int, body: bytes) -> GeniiError:
         return PeerError(f"what answers there ({status}) is not the API of a supervisor")
     if code == CheckFailed.code:
         return CheckFailed(message, str(content.get("output", "")))
-    for kind in (UsageError, NotAllowed, UnknownProgram, NotRunning, TimedOut, InternalError):
+    for kind in (UsageError, NotAllowed, NotRead, UnknownProgram, NotRunning, TimedOut, InternalError):
         if kind.code == code:
             return kind(message)
     if status in _REFUSED:

@@ -60,13 +60,14 @@ class Stdin:
         """Send data as far as the process's pipe takes it.
 
         Raises:
-            OSError: it has no room for all of it; what had is sent.
+            BlockingIOError: it has no room for all of it; what had is sent.
+            OSError: nobody can read it any more.
         """
         self._waiting += data
         self._send()
         if self._waiting:
             self._waiting.clear()
-            raise OSError("it does not read its standard input")
+            raise BlockingIOError("it does not read its standard input")
 
     def _send(self) -> None:
         while self._waiting:
