@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
@@ -110,3 +112,28 @@ def test_an_interrupted_deployment_takes_back_and_is_recorded(tmp_path: Path) ->
     assert site.releases("h1") == []
     (row,) = json.loads(site.genii("releases", "--log", "--json")[0])
     assert (row["status"], row["hosts"]) == ("interrupted", {"h1": "unchanged", "h2": "unchanged"})
+
+
+def test_a_deployment_goes_on_when_nobody_reads(tmp_path: Path) -> None:
+    site = Commands(tmp_path)
+    process = site.start("deploy", "-v")
+    assert process.stderr is not None
+    process.stderr.close()
+    out, _ = process.communicate(timeout=120)
+    assert (process.returncode, out.splitlines()[:2]) == (0, ["h1: good", "h2: good"])
+    assert [site.live(host) for host in ("h1", "h2")] == ["v1", "v1"]
+
+
+def test_a_record_that_fails_on_the_way_is_told(tmp_path: Path) -> None:
+    site = Commands(
+        tmp_path, f'check = "touch {tmp_path}/$DEPLOY_HOST; while [ ! -e {tmp_path}/go ]; do sleep 0.1; done"\n'
+    )
+    process = site.start("deploy")
+    for host in ("h1", "h2"):
+        wait_for((tmp_path / host).exists)
+    with closing(sqlite3.connect(tmp_path / ".genii/deploy.sqlite")) as base:
+        base.execute("DROP TABLE lines")
+    (tmp_path / "go").touch()
+    out, said = process.communicate(timeout=120)
+    assert (process.returncode, out.splitlines()[:2]) == (0, ["h1: good", "h2: good"])
+    assert "warning: the record" in said

@@ -15,6 +15,7 @@ import pytest
 from tests.deploy.harness import all_files, git, wait_for
 
 from genii.config.deploy import Command, Health, Origin
+from genii.deploy.session import Event
 from genii.deploy.steps import load_steps
 from genii.errors import GeniiError
 
@@ -97,11 +98,19 @@ def test_old_releases_go_and_good_ones_stay(site: Site) -> None:
         names.append(site.deploy().release)
     assert site.releases() == names[2:]
     assert site.live() == "keep 3"
-    assert not (site.root() / ".genii/trash").exists()
+    assert not [*(site.root() / ".genii/trash").iterdir()]
 
 
 def test_the_log_on_the_host_tells_each_step(site: Site) -> None:
-    site.set(install=("echo building $RELEASE at $REVISION",))
+    go = site.folder / "go"
+
+    class Watch(list[Event]):
+        def append(self, event: Event) -> None:
+            if (event.step, event.kind) == ("install", "begin"):
+                go.touch()
+
+    site.events = Watch()  # beginning and end arrive together where a step takes no time at all
+    site.set(install=(f"while [ ! -e {go} ]; do sleep 0.01; done; echo building $RELEASE at $REVISION",))
     release = site.deploy().release
     (line,) = site.log()
     assert (line["release"], line["status"], line["by"], line["from"]) == (release, "good", "somebody", "control")
@@ -288,6 +297,39 @@ def test_the_clocks_of_hosts_do_not_matter(three: Site) -> None:
     assert [three.live(host) for host in three.settings.hosts] == ["v1"] * 3
 
 
+def test_a_large_release_travels_compressed(site: Site) -> None:
+    (site.repository / "large").write_text("all work and no play\n" * 100_000)
+    site.commit("v2")
+    assert site.deploy().status == "good"
+    assert all_files(site.root() / "current") == all_files(site.repository)
+    site.commit("v3")
+    assert site.deploy().status == "good"
+    assert all_files(site.root() / "current") == all_files(site.repository)
+
+
+def test_a_long_history_is_read(site: Site) -> None:
+    first = site.deploy().release
+    record = site.root() / ".genii/releases.jsonl"
+    line = json.dumps({"release": "20200101000000", "state": "removed", "branch": "b" * 300})
+    record.write_text(f"{line}\n" * 1000 + record.read_text())
+    revisions = site.root() / "revisions.log"
+    revisions.write_text("Branch main (at abc) deployed as release 20200101000000 by alice\n" * 1000)
+    site.commit("v2")
+    assert site.deploy().status == "good"
+    site.rollback()
+    assert os.path.basename(os.readlink(site.root() / "current")) == first
+
+
+def test_files_that_a_power_cut_may_have_taken_are_brought_again(site: Site) -> None:
+    site.deploy()
+    name = site.root() / ".genii/tree.id"
+    assert len(name.read_text().split()) == 1  # it is on the disk
+    name.write_text(f"{name.read_text().strip()} {'0' * 8}-of-another-boot\n")
+    (site.root() / ".genii/tree/VERSION").unlink()
+    assert site.deploy().status == "good"
+    assert site.live() == "v1"
+
+
 # -- back --------------------------------------------------------------------------------------------------------------
 
 
@@ -325,6 +367,21 @@ def test_old_mtimes_do_not_decide(site: Site) -> None:
     os.utime(site.root() / "releases" / site.releases()[0])
     site.rollback()
     assert site.live() == "b"
+
+
+def test_a_roll_back_counts_where_it_worked(three: Site) -> None:
+    first = three.deploy().release
+    three.commit("v2")
+    three.deploy()
+    three.set(steps={"restart": ("[ $DEPLOY_HOST != h2 ]",)})
+    result = three.rollback()
+    assert result.status == "failed"
+    assert (result.hosts["h1"], result.hosts["h3"]) == ("good", "good")
+    assert "restart failed" in result.hosts["h2"]
+    for host in ("h1", "h3"):
+        lines = (three.root(host) / "revisions.log").read_text().splitlines()
+        assert lines[-1] == f"somebody rolled back to release {first}"
+        assert three.log(host)[-1]["status"] == "good"
 
 
 def test_an_unknown_release_is_refused(site: Site) -> None:

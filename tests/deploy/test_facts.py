@@ -11,7 +11,9 @@ from genii.deploy.facts import Holder, read_facts, read_holder
 ANSWER = b"""link
 /srv/shop/releases/20261121120000
 1795262400
-1024
+Filesystem     1024-blocks     Used Available Capacity Mounted on
+tree 1 2 3          263174      421      1024      29% /srv
+found
 release 20261121110000
 release 20261121120000
 release lost+found
@@ -21,7 +23,7 @@ altered lib/a b.py
 record
 {"release":"20261121120000","state":"good"}
 
-revisions
+==> revisions.log <==
 Branch main (at abc) deployed as release 20261121110000 by alice
 """
 

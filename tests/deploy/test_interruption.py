@@ -149,7 +149,7 @@ def check_recovery(site: Site, version: str) -> None:
         assert site.live(host) == version
         root = site.root(host)
         assert (root / "running").read_text() == f"{version}\n"
-        assert not (root / ".genii/trash").exists()
+        assert not [*(root / ".genii").glob("trash/*")]
         states: dict[str, str] = {}
         for line in (root / ".genii/releases.jsonl").read_text().splitlines():
             entry = json.loads(line)

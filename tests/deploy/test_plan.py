@@ -9,12 +9,12 @@ from genii.config.deploy import Command, Deployment, Health, Origin
 from genii.deploy.facts import Facts
 from genii.deploy.history import read_history
 from genii.deploy.plan import Place, Plan, Release, plan_deploy, plan_rollback, refusals
-from genii.deploy.tree import Delta
+from genii.deploy.tree import Delta, Shipment
 
 OLD, NEW = "20261121110000", "20261121120000"
 FACTS = Facts(history=read_history([OLD], OLD, (), ()), current=f"/srv/shop/releases/{OLD}", free=1 << 30)
 RELEASE = Release(name=NEW, revision="abc", branch="main", by="alice", control="ci", at="noon", tree="f00")
-DELTA = Delta(False, ("gone",), ("a",))
+SHIPMENT = Shipment(Delta(False, ("gone",), ("a",)), 1024, 1024)
 
 
 def settings(**changes: Any) -> Deployment:
@@ -23,7 +23,7 @@ def settings(**changes: Any) -> Deployment:
 
 
 def plan(place: Place | None = None, redefined: dict[str, tuple[str, ...]] | None = None, **changes: Any) -> Plan:
-    return plan_deploy(settings(**changes), place or Place(host="h1"), FACTS, RELEASE, DELTA, 1024, redefined)
+    return plan_deploy(settings(**changes), place or Place(host="h1"), FACTS, RELEASE, SHIPMENT, redefined)
 
 
 def names(plan: Plan) -> list[list[str]]:
@@ -32,7 +32,7 @@ def names(plan: Plan) -> list[list[str]]:
 
 def test_the_smallest_deployment() -> None:
     found = plan()
-    assert names(found) == [["update"], ["switch"], ["record"]]
+    assert names(found) == [["update", "sync"], ["switch"], ["record"]]
     assert found.round_trips == 4
 
 
@@ -41,7 +41,7 @@ def test_everything_that_can_fail_is_before_the_switch() -> None:
         linked_dirs=("log",), install=("i",), check=("c",), programs=("web",), health=Health(tcp="127.0.0.1:80"), keep=1
     )
     assert names(found) == [
-        ["update", "link", "install", "check", "intact"],
+        ["update", "link", "install", "check", "intact", "sync"],
         ["switch", "restart", "health"],
         ["record"],
     ]
@@ -50,7 +50,8 @@ def test_everything_that_can_fail_is_before_the_switch() -> None:
 
 def test_the_classic_order() -> None:
     found = plan(order="classic", install=("i",), check=("c",), programs=("web",))
-    assert names(found) == [[], ["stop", "update", "switch", "install", "check", "intact", "start"], ["record"]]
+    steps = ["stop", "update", "sync", "switch", "install", "check", "intact", "start"]
+    assert names(found) == [[], steps, ["record"]]
     assert found.round_trips == 3
 
 

@@ -5,7 +5,10 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
+import pytest
+
 from genii.deploy.record import Record, record_path
+from genii.errors import GeniiError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -66,3 +69,24 @@ def test_one_that_was_killed_is_not_running(tmp_path: Path) -> None:
 def test_nobody_else_reads_it(tmp_path: Path) -> None:
     begun(Record(record_path(str(tmp_path))))
     assert os.stat(record_path(str(tmp_path))).st_mode & 0o077 == 0
+
+
+def test_what_is_written_together_is_read_meanwhile(tmp_path: Path) -> None:
+    path = record_path(str(tmp_path))
+    with Record(path) as record:
+        number = begun(record)
+        record.add(number, [(101.0, "h1", "install", "begin", "", 0, 0.0)])
+        assert [row.status for row in Record(path).deployments()] == ["running"]
+        assert len(Record(path).lines(number)) == 1
+        record.end(number, 110.0, "good", "", {"h1": "good"})
+    assert os.listdir(tmp_path) == ["deploy.sqlite"]  # all is in the file itself
+
+
+def test_a_file_that_is_no_record_is_told(tmp_path: Path) -> None:
+    path = record_path(str(tmp_path))
+    with open(path, "w") as file:
+        file.write("something else " * 100)
+    with pytest.raises(GeniiError, match=r"deploy\.sqlite can't be used: file is not a database; .* move it away"):
+        Record(path).deployments()
+    with pytest.raises(GeniiError, match="file is not a database"), Record(path):
+        pass

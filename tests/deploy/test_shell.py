@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tests.deploy.harness import wait_for
 
 from genii.deploy.facts import Holder, take_lock
-from genii.deploy.shell import Began, Ended, Marks, Output, Step, bootstrap, quote, render, stop_command
+from genii.deploy.shell import Began, Ended, Marks, Output, Step, bootstrap, end_of_payload, quote, render, stop_command
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -101,7 +101,8 @@ class Shell:
         return self.marks.feed(data)
 
     def run(self, *steps: Step, payload: bytes = b"", **options: object) -> list[Began | Output | Ended]:
-        self.send(render(steps, NONCE, **options) + payload)  # type: ignore[arg-type]
+        end = end_of_payload(NONCE) if payload else b""
+        self.send(render(steps, NONCE, **options) + payload + end)  # type: ignore[arg-type]
         self.sent += 1
         events: list[Began | Output | Ended] = []
         while self.marks.done < self.sent:
@@ -149,6 +150,17 @@ def test_what_a_failed_step_does_not_read_is_skipped(shell: Shell) -> None:
     skipped = Step(name="b", script="cat", payload=100_000)
     assert shell.run(Step(name="a", script="exit 5"), skipped, payload=b"x" * 100_000) == [Began(0), Ended(0, 5)]
     assert shell.run(Step(name="c", script="wc -c", payload=7), payload=b"1234567")[1] == Output(0, b"7\n")
+
+
+def test_a_payload_is_never_taken_for_commands(tmp_path: Path) -> None:
+    shell = Shell("/bin/sh", leads=True)
+    step = Step(name="a", script="true", payload=10)
+    shell.send(render([step], NONCE) + f"0123456789touch {tmp_path}/taken\n{NONCE} run\n".encode())
+    assert shell.process.stdout is not None
+    while os.read(shell.process.stdout.fileno(), 65536):
+        pass
+    shell.end()
+    assert not (tmp_path / "taken").exists()
 
 
 def test_variables_reach_commands_as_they_are(shell: Shell) -> None:

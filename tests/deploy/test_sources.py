@@ -4,6 +4,7 @@ import io
 import os
 import tarfile
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
@@ -134,3 +135,26 @@ def test_export_attributes_are_kept(tmp_path: Path) -> None:
     (repository / ".gitattributes").write_text("VERSION export-ignore\n")
     commit(repository, "v2")
     assert "VERSION" not in contents(fetch(tmp_path, Origin("git", str(repository))))
+
+
+def test_a_fetch_that_hangs_can_be_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GIT_ALLOW_PROTOCOL", "ext")
+    os.mkfifo(tmp_path / "began")
+    remote = tmp_path / "remote"
+    remote.write_text(f"#!/bin/sh\necho >{tmp_path}/began\ncat >/dev/null\n")  # until nobody asks any more
+    remote.chmod(0o700)
+    source = Source(Origin("git", f"ext::{remote}"), str(tmp_path / "state"), "main")
+    with ThreadPoolExecutor() as threads:
+        fetching = threads.submit(source.fetch)
+        (tmp_path / "began").read_text()
+        source.stop()
+        with pytest.raises(GeniiError, match="git can't fetch"):
+            fetching.result(timeout=40)
+
+
+def test_what_git_says_is_told_without_its_advice(tmp_path: Path) -> None:
+    with pytest.raises(GeniiError) as error:
+        fetch(tmp_path, Origin("git", f"file://{tmp_path}/nowhere"), "main")
+    assert str(error.value).endswith(
+        "fatal: '" + str(tmp_path / "nowhere") + "' does not appear to be a git repository"
+    )

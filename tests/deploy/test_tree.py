@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import gzip
 import io
+import random
 import tarfile
 from typing import TYPE_CHECKING
 
@@ -8,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from genii.deploy.package import Package, Shelf, index_tar
+from genii.deploy.package import Package, Shelf, index_tar, pack
 from genii.deploy.tree import Item, compare, identity
 from genii.errors import GeniiError
 
@@ -147,3 +149,16 @@ def test_the_shelf_keeps_the_last_ones(tmp_path: Path) -> None:
     assert shelf.index(made[0].identity) == made[0].items
     assert shelf.of_revision("f" * 40) is None
     assert shelf.index("../../etc/passwd") is None
+
+
+def test_what_is_large_is_compressed_where_that_helps() -> None:
+    text = [b"some source code\n" * 10_000] * 10
+    made = pack(text, sum(map(len, text)))
+    assert made is not None
+    size, chunks = made
+    packed = b"".join(chunks())
+    assert (len(packed), gzip.decompress(packed)) == (size, b"".join(text))
+    assert b"".join(chunks()) == packed  # for the next host
+    assert pack([b"small\n" * 1000], 6000) is None
+    noise = random.Random(1)
+    assert pack([noise.randbytes(1 << 18) for _ in range(8)], 1 << 21) is None

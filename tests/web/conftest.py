@@ -69,6 +69,10 @@ command = "echo built"
 watch = ["assets"]
 restart = "never"
 
+[program.parrot]
+command = "sed -u s/^/got:/"
+stdin = "pipe"
+
 [program.idle]
 command = "sleep 1000"
 autostart = false

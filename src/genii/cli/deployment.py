@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import getpass
 import os
 import signal
@@ -88,7 +87,10 @@ class Chosen:
         """Return who we are."""
         from genii.deploy.deployer import Identity
 
-        user = os.environ.get("USER") or os.environ.get("LOGNAME") or getpass.getuser()
+        # The dashboard tells for whom it does this; ssh keeps the user that it has.
+        user = (
+            os.environ.get("GENII_DEPLOYER") or os.environ.get("USER") or os.environ.get("LOGNAME") or getpass.getuser()
+        )
         return Identity(user, socket.gethostname(), os.getpid())
 
     def deployer(self, transport: Transport, **options: Any) -> Deployer:
@@ -153,19 +155,24 @@ def choose(options: argparse.Namespace, name: str) -> Chosen:
 
 
 class Screen:
-    """Show on standard error what happens, and write it into the record."""
+    """Show on standard error what happens, and write it into the record.
 
-    def __init__(self, record: Record | None, *, verbose: bool, quiet: bool = False) -> None:
+    A deployment under way is not ended for want of somebody who reads or of room for the record on this machine.
+    """
+
+    def __init__(self, record: Record, *, verbose: bool, quiet: bool = False) -> None:
         self._record = record
         self._verbose = verbose
         self._quiet = quiet
         self._paint = Paint(sys.stderr)
         self._rows: list[tuple[float, str, str, str, str, int, float]] = []
+        self._failed = False
         self.number = 0
 
     def event(self, event: Event) -> None:
         """Take an event of a host."""
-        self._rows.append((time.time(), event.host, event.step, event.kind, event.text, event.status, event.seconds))
+        text = event.text if event.step != "ask" else ""  # the answers are for us
+        self._rows.append((time.time(), event.host, event.step, event.kind, text, event.status, event.seconds))
         if self._quiet or event.step in ("ask", "lock", "unlock", "log"):
             return
         if event.kind == "end":
@@ -181,19 +188,37 @@ class Screen:
         """Take a line about the whole."""
         self._rows.append((time.time(), "", "", "note", text, 0, 0.0))
         if not self._quiet:
-            print(text, file=sys.stderr, flush=True)
+            self._show(text)
 
     def _print(self, host: str, text: str) -> None:
-        print(f"{self._paint(host, 'cyan')} {text}", file=sys.stderr, flush=True)
+        self._show(f"{self._paint(host, 'cyan')} {text}")
+
+    def _show(self, text: str) -> None:
+        try:
+            print(text, file=sys.stderr, flush=True)
+        except OSError:
+            self._quiet = True
 
     def flush(self) -> None:
         """Write what has come into the record."""
         rows, self._rows = self._rows, []
-        if self._record is not None and self.number and rows:
-            self._record.add(self.number, rows)
+        if rows:
+            self.write(lambda record: record.add(self.number, rows))
+
+    def write(self, work: Callable[[Record], None]) -> None:
+        """Write something into the record; once that fails, it is told and nothing more is written."""
+        if self._failed:
+            return
+        try:
+            work(self._record)
+        except GeniiError as error:
+            self._failed = True
+            self.say(f"warning: {error}")
 
     async def keep_flushing(self) -> None:
         """Write it into the record again and again, so that others can follow."""
+        import asyncio
+
         while True:
             await asyncio.sleep(_FLUSH)
             self.flush()
@@ -205,6 +230,10 @@ def run_interruptibly(work: Coroutine[Any, Any, Value]) -> Value:
     Raises:
         KeyboardInterrupt: it was cancelled.
     """
+    from genii.system.plain_asyncio import import_asyncio
+
+    import_asyncio()
+    import asyncio
 
     async def guarded() -> Value:
         task = asyncio.ensure_future(work)
@@ -241,22 +270,25 @@ def show_result(result: Result, screen: Screen, *, as_json: bool, number: int) -
         for line in lines[1:]:
             print(f"    {printable(line)}")
     good = result.status == "good"
-    summary = f"{result.release}: {result.status}" + (f", {result.message}" if result.message else "")
+    release = f"{result.release}: " if result.release else ""
+    summary = f"{release}{result.status}" + (f", {result.message}" if result.message else "")
     print(paint(summary, "green" if good else "red"))
     return 0 if good else 1
 
 
 def carry_out(chosen: Chosen, options: argparse.Namespace, action: str, order: Order) -> int:
     """Run a deployment or a roll-back with its record, and show how it ended; return the exit code."""
-    record = chosen.record()
-    screen = Screen(record, verbose=options.verbose > 0, quiet=options.quiet)
-    result = run_interruptibly(_recorded(chosen, options, action, order, record, screen))
+    with chosen.record() as record:
+        screen = Screen(record, verbose=options.verbose > 0, quiet=options.quiet)
+        result = run_interruptibly(_recorded(chosen, options, action, order, record, screen))
     return show_result(result, screen, as_json=options.json, number=screen.number)
 
 
 async def _recorded(
     chosen: Chosen, options: argparse.Namespace, action: str, order: Order, record: Record, screen: Screen
 ) -> Result:
+    import asyncio
+
     from genii.units import parse_duration
 
     transport = chosen.transport()
@@ -268,7 +300,7 @@ async def _recorded(
     )  # fmt: skip
 
     def named(release: Release) -> None:
-        record.name_release(screen.number, release.name, release.revision, release.branch)
+        screen.write(lambda record: record.name_release(screen.number, release.name, release.revision, release.branch))
         at = f" ({release.branch} at {release.revision[:12]})" if release.revision else ""
         screen.say(f"{action} {chosen.deployment.name}: release {release.name}{at} to {len(names)} host(s)")
 
@@ -289,4 +321,4 @@ async def _recorded(
         flusher.cancel()
         await transport.close()
         screen.flush()
-        record.end(screen.number, time.time(), status, message, hosts)
+        screen.write(lambda record: record.end(screen.number, time.time(), status, message, hosts))

@@ -75,12 +75,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Serve until it is stopped; return 0."""
-    if not options.ssl and "asyncio" not in sys.modules:
-        # asyncio loads ssl if it can, which costs 4 MiB and is of no use to a server without TLS
-        sys.modules["ssl"] = None  # type: ignore[assignment]
-        import asyncio  # noqa: F401
+    if not options.ssl:
+        from genii.system.plain_asyncio import import_asyncio
 
-        del sys.modules["ssl"]
+        import_asyncio()
     serving = _serving(options)
     if options.check_args:
         return 0

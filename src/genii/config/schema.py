@@ -355,6 +355,10 @@ class ProgramTable(Table, kw_only=True, forbid_unknown_fields=True, gc=False):
         _key("Resource limits: `nofile`, `nproc`, `memory`, `core`, `cpu`…; a value, `[soft, hard]` or `unlimited`.",
              example={"nofile": 100000, "memory": "512MB"}),
     ] = UNSET  # fmt: skip
+    stdin: Annotated[
+        Literal["null", "pipe"] | UnsetType,
+        _key("What it reads: nothing, or what `a` in `genii top` and the dashboard's *Send* give it.", "null"),
+    ] = UNSET
     nice: Annotated[Annotated[int, Meta(ge=-20, le=19)] | UnsetType, _key("Its nice value.", 0)] = UNSET
     oom_score: Annotated[
         Annotated[int, Meta(ge=-1000, le=1000)] | UnsetType, _key("How readily the kernel kills it for memory.")

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
-from types import ModuleType
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -160,14 +158,12 @@ def _settings(descriptor: int, pid: int) -> Settings:
 
 
 def _import_asyncio() -> None:
-    """Import asyncio without ssl (4.4 MiB): asyncio then takes it for missing. With TLS, see below."""
+    """Import asyncio without ssl unless TLS is wanted, see below."""
     if "GENII_TLS" in os.environ:
         return
-    sys.modules["ssl"] = None  # type: ignore[assignment]
-    sys.modules["asyncio.sslproto"] = ModuleType("asyncio.sslproto")  # of no use without it
-    import asyncio  # noqa: F401 -- for its side effect
+    from genii.system.plain_asyncio import import_asyncio
 
-    del sys.modules["ssl"]
+    import_asyncio()
 
 
 def _begin_again(words: str, path: str, keeper: int = 0, **variables: str) -> NoReturn:

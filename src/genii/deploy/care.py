@@ -53,7 +53,7 @@ async def make_layout(
 def _init_script(deployment: Deployment) -> str:
     folders = [f"shared/{path}" for path in deployment.linked_dirs]
     folders += [f"shared/{path.rpartition('/')[0]}" for path in deployment.linked_files if "/" in path]
-    programs = "flock setsid tar cp mv ln head find cat" + (" git" if deployment.origin.on_host else "")
+    programs = "flock setsid tar gzip cp mv ln head find cat" + (" git" if deployment.origin.on_host else "")
     lines = ["wrong=0"]
     if folders:
         lines.append("mkdir -p " + " ".join(map(quote, dict.fromkeys(folders))))

@@ -20,18 +20,20 @@ from genii.deploy.rollout import batches, enough
 from genii.deploy.session import Event, Outcome, Session
 from genii.deploy.shell import Step, quote
 from genii.deploy.steps import StepContext, StepFunctions
-from genii.deploy.tree import compare
+from genii.deploy.tree import Shipment, compare
 from genii.errors import GeniiError
 from genii.fleet.transport import ConnectionFailed
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable, Iterator, Mapping, Sequence
 
     from genii.config.deploy import Deployment
+    from genii.deploy.package import Package
     from genii.deploy.plan import Place
     from genii.deploy.sources import Fetched, Source
-    from genii.deploy.tree import Delta
     from genii.fleet.transport import Host, Transport
+
+    Chunks = Callable[[], Iterator[bytes]]
 
 __all__ = ["Deployer", "Identity", "Member", "Result"]
 
@@ -69,7 +71,7 @@ class Member:
         self.session: Session | None = None
         self.facts = Facts()
         self.plan = Plan()
-        self.payload: Callable[[], Iterator[bytes]] | None = None
+        self.payload: Chunks | None = None
         self.outcomes: list[Outcome] = []
         self.error = ""
         self.locked_by: Holder | None = None
@@ -77,6 +79,8 @@ class Member:
         """Whether anything of the release may be on the host."""
         self.published = False
         """Whether the switch may have begun."""
+        self.well = False
+        """Whether it serves the release and was found well."""
         self.finished = False
         self.state = "unchanged"
 
@@ -146,15 +150,7 @@ class Deployer:
             await self.close()
 
     async def _deploy(self, source: Source, on_release: Callable[[Release], None] | None) -> Result:
-        fetching = asyncio.create_task(asyncio.to_thread(source.fetch))
-        try:
-            await self._open(f"deploys {self._deployment.name}")
-            fetched = await fetching
-        except BaseException:
-            fetching.cancel()
-            raise
-        self._warnings += fetched.warnings
-        self.release = self._name(fetched)
+        fetched = await self._fetch(source, self._open(f"deploys {self._deployment.name}"))
         if on_release is not None:
             on_release(self.release)
         await self._make_plans(fetched, source)
@@ -168,7 +164,7 @@ class Deployer:
         return await self._publish(self._deployment.batches)
 
     async def _rollback(self, wanted: str, on_release: Callable[[Release], None] | None) -> Result:
-        await self._open(f"rolls back {self._deployment.name}", tree=False)
+        await self._open(f"rolls back {self._deployment.name}", update=False)
         for member in self._alive():
             try:
                 target = member.facts.history.back(wanted)
@@ -180,11 +176,18 @@ class Deployer:
             member.plan = self._plan_back(member, target)
         if not self._enough():
             return self._fail("nothing was changed")
-        names = {member.plan.env["RELEASE"] for member in self._alive()}
-        self.release = msgspec.structs.replace(self.release, name=", ".join(sorted(names)), at=_now())
+        name, revision, branch = (
+            ", ".join(sorted({member.plan.env[word] for member in self._alive()} - {""}))
+            for word in ("RELEASE", "REVISION", "BRANCH")
+        )
+        self.release = msgspec.structs.replace(self.release, name=name, revision=revision, branch=branch, at=_now())
         if on_release is not None:
             on_release(self.release)
-        return await self._publish(())  # back is an emergency: everywhere at once
+        # Back is an emergency: everywhere at once, and where it does not work there is nowhere to go.
+        await self._phase("publish", self._alive())
+        await self._finish(self._alive())
+        unwell = any(member.error and member.published and not member.well for member in self.members)
+        return self._fail("not well after the switch") if unwell else self._good()
 
     def _plan_back(self, member: Member, target: str) -> Plan:
         known = member.facts.history.states.get(target)
@@ -218,24 +221,32 @@ class Deployer:
                 await self._undo("was not well after the switch")
                 switched = any(member.plan.revert and member.published for member in self.members)
                 return self._fail("not well after the switch", "rolled back" if switched else "failed")
+        await self._finish(ready.values())
+        return self._good()
+
+    async def _finish(self, members: Collection[Member]) -> None:
+        """Write down that these are well, and clean up."""
         self._well = True
-        await self._phase("finish", ready.values())
-        for member in ready.values():
-            if member.error:  # it serves the new release all the same
+        await self._phase("finish", members)
+        for member in members:
+            member.well = True
+            if member.error:  # it serves the release all the same
                 self._warnings.append(f"{member.name}: {member.error}")
             if member.state == "unchanged":
                 member.state = "good"
-        left = [member.name for member in self.members if member.name not in ready]
+
+    def _good(self) -> Result:
+        left = [member.name for member in self.members if not member.well]
         message = f"left behind: {', '.join(left)}" if left else ""
         return self._result("good", message)
 
     # -- beginnings ----------------------------------------------------------------------------------------------------
 
-    async def _open(self, what: str, *, tree: bool = True) -> None:
+    async def _open(self, what: str, *, update: bool = True) -> None:
         """Connect, take the lock and ask, on all hosts at once; where another has a lock, let go of all and wait."""
         deadline = time.monotonic() + self._lock_wait
         while True:
-            await self._each(self.members, lambda member: self._open_one(member, what, lock=True, tree=tree))
+            await self._each(self.members, lambda member: self._open_one(member, what, lock=True, update=update))
             locked = [member for member in self.members if member.locked_by is not None]
             if not locked or time.monotonic() >= deadline:
                 return
@@ -245,13 +256,13 @@ class Deployer:
                 member.error, member.locked_by = "", None
             await asyncio.sleep(1 + random.random())  # noqa: S311 -- two that wait should not meet again and again
 
-    async def _open_one(self, member: Member, what: str, *, lock: bool, tree: bool) -> None:
+    async def _open_one(self, member: Member, what: str, *, lock: bool, update: bool) -> None:
         connection = await self._transport.connect(member.host)
         member.session = Session(connection, self._secrets.values(), self._notify)
         await member.session.open()
         root, settings = member.settings.to, member.settings
-        ask = asking.ask(root, settings.linked_files, tree=tree)
-        steps = [Step(name="ask", script=ask, timeout=60.0)]
+        ask = asking.ask(root, settings.linked_files, update=update)
+        steps = [Step(name="ask", script=ask, inline=True, timeout=60.0)]
         if lock:
             holder = Holder(self._identity.by, self._identity.control, _now(), what)
             steps.insert(0, Step(name="lock", script=take_lock(root, holder), inline=True, timeout=60.0))
@@ -272,6 +283,20 @@ class Deployer:
             ahead = "ahead" if skew > 0 else "behind"
             self._warnings.append(f"{member.name}: its clock is {abs(skew):.0f} s {ahead} of this machine's")
 
+    async def _fetch(self, source: Source, asking: Coroutine[Any, Any, None]) -> Fetched:
+        """Bring the files here while the hosts are asked; then name the release."""
+        fetching = asyncio.create_task(asyncio.to_thread(source.fetch))
+        try:
+            await asking
+            fetched = await fetching
+        except BaseException:
+            source.stop()
+            fetching.cancel()
+            raise
+        self._warnings += fetched.warnings
+        self.release = self._name(fetched)
+        return fetched
+
     def _name(self, fetched: Fetched) -> Release:
         existing = [
             name for member in self.members for name in (*member.facts.history.releases, *member.facts.history.states)
@@ -288,25 +313,20 @@ class Deployer:
 
     async def _make_plans(self, fetched: Fetched, source: Source) -> None:
         """Decide for each host; hosts that have the same files before them share the bytes that are sent."""
-        deltas: dict[tuple[str, tuple[str, ...] | None], tuple[Delta, int, Any]] = {}
+        made: dict[tuple[str, tuple[str, ...] | None], tuple[Shipment, Chunks]] = {}
         for member in self._alive():
-            delta, size, chunks = None, 0, None
+            shipment: Shipment | None = None
             if fetched.package is not None:
                 key = member.facts.tree, member.facts.altered
-                if key not in deltas:
-                    current = member.facts.history.states.get(member.facts.history.current)
-                    revision = current.revision if current else ""
-                    have = await asyncio.to_thread(source.known, member.facts.tree, revision)
-                    found = compare(have, fetched.package.items, member.facts.altered)
-                    deltas[key] = found, *fetched.package.payload(found.send)
-                delta, size, chunks = deltas[key]
-            refused = refusals(member.settings, member.facts, need=2 * size)
+                if key not in made:
+                    made[key] = await asyncio.to_thread(_ship, fetched.package, source, member.facts)
+                shipment, member.payload = made[key]
+            refused = refusals(member.settings, member.facts, need=2 * shipment.unpacked if shipment else 0)
             if refused:
                 member.error = "; ".join(refused)
                 continue
             redefined = self._functions.commands(self._context(member, self.release))
-            member.payload = chunks
-            member.plan = plan_deploy(member.settings, member.place, member.facts, self.release, delta, size, redefined)
+            member.plan = plan_deploy(member.settings, member.place, member.facts, self.release, shipment, redefined)
 
     def _context(self, member: Member, release: Release) -> StepContext:
         root = member.settings.to
@@ -375,17 +395,21 @@ class Deployer:
         await self._each_undone([member for member in chosen if not member.published], "discard", "unchanged", why)
         back = [member for member in chosen if member.published and member.plan.revert]
         await self._each_undone(back, "revert", "rolled back", why)
+        for member in chosen:
+            if member.published and not member.plan.revert:  # there is no way back from a roll-back
+                member.state = f"{why} at the switch; roll back again"
 
     async def _each_undone(self, members: Iterable[Member], phase: str, state: str, why: str) -> None:
         async def one(member: Member) -> None:
             async with self._room:
+                began = len(member.outcomes)
                 try:
                     await self._undo_one(member, phase, why)
                     member.state = state
                 except GeniiError as error:
-                    member.state = (
-                        f"not {state}: {str(error).removeprefix(f'{member.name}: ')}; the next run recovers it"
-                    )
+                    told = str(error).removeprefix(f"{member.name}: ")
+                    back = any(one.step == "switch" and one.status == 0 for one in member.outcomes[began:])
+                    member.state = f"{state}, but {told}" if back else f"not {state}: {told}; the next run recovers it"
 
         async with asyncio.TaskGroup() as group:
             for member in members:
@@ -434,8 +458,10 @@ class Deployer:
                 ],
             }
         ).decode()  # fmt: skip
-        script = f"[ -d shared/log ] || mkdir -p shared/log\nprintf '%s\\n' {quote(line)} >>shared/log/deploy.jsonl"
-        return Step(name="log", script=script, note="writes the log on the host", always=True, timeout=60.0)
+        folder = "{ [ -d shared/log ] || mkdir -p shared/log; }"
+        script = f"{folder} && printf '%s\\n' {quote(line)} >>shared/log/deploy.jsonl"
+        note = "writes the log on the host"
+        return Step(name="log", script=script, note=note, inline=True, always=True, timeout=60.0)
 
     def _fail(self, message: str, status: str = "failed") -> Result:
         for member in self.members:
@@ -468,7 +494,7 @@ class Deployer:
 
     async def look(self) -> None:
         """Ask all hosts without the lock and without changing anything."""
-        await self._each(self.members, lambda member: self._open_one(member, "", lock=False, tree=True))
+        await self._each(self.members, lambda member: self._open_one(member, "", lock=False, update=True))
 
     async def preview(self, source: Source) -> Release:
         """Ask all hosts and make the plans as a deployment would, and change nothing.
@@ -476,22 +502,25 @@ class Deployer:
         Raises:
             GeniiError: there is nothing to deploy.
         """
-        fetching = asyncio.create_task(asyncio.to_thread(source.fetch))
-        try:
-            await self.look()
-            fetched = await fetching
-        except BaseException:
-            fetching.cancel()
-            raise
-        self._warnings += fetched.warnings
-        self.release = self._name(fetched)
-        await self._make_plans(fetched, source)
+        await self._make_plans(await self._fetch(source, self.look()), source)
         return self.release
 
     @property
     def warnings(self) -> list[str]:
         """What is worth a word although it is no error."""
         return self._warnings
+
+
+def _ship(package: Package, source: Source, facts: Facts) -> tuple[Shipment, Chunks]:
+    """Return what a host lacks, and what makes the bytes of it."""
+    from genii.deploy.package import pack
+
+    current = facts.history.states.get(facts.history.current)
+    have = source.known(facts.tree, current.revision if current else "")
+    delta = compare(have, package.items, facts.altered)
+    size, chunks = package.payload(delta.send)
+    packed, made = pack(chunks(), size) or (size, chunks)
+    return Shipment(delta, packed, size), made
 
 
 _UNLOCK = Step(name="unlock", script="exec 9>&-", inline=True, always=True, note="gives the lock back")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -13,11 +14,14 @@ from genii.deploy.shell import quote
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-__all__ = ["LOCKED", "Facts", "Holder", "ask", "read_facts", "read_holder", "take_lock"]
+__all__ = ["BOOT", "LOCKED", "Facts", "Holder", "ask", "read_facts", "read_holder", "take_lock"]
 
 _MOST_LINES = 1000
 """Of the record and of revisions.log: each release has a few lines."""
 _MOST_ALTERED = 500
+_AVAILABLE = re.compile(r"\s(\d+)\s+(?:\d+%|-)\s")
+BOOT = "/proc/sys/kernel/random/boot_id"
+"""What tells one run of a host's kernel from the next; random(4)."""
 
 LOCKED = 75
 """The exit status of the lock step when somebody else has the lock (EX_TEMPFAIL of sysexits.h)."""
@@ -72,44 +76,46 @@ def take_lock(root: str, holder: Holder) -> str:
     folders = " ".join(quote(f"{root}/{name}") for name in ("releases", "shared", ".genii"))
     tests = " && ".join(f"[ -d {quote(f'{root}/{name}')} ]" for name in ("releases", "shared", ".genii"))
     return f"""\
-{{ {tests}; }} || mkdir -p {folders} || return 73
+{{ {tests}; }} || {{ mkdir -p {quote(root)} && mkdir -p {folders}; }} || return 73
 cd {quote(root)} || return 73
 command -v flock >/dev/null || {{ echo "flock is missing on this host; install util-linux"; return 69; }}
-( : >>.genii/lock ) || return 73
+true >>.genii/lock || return 73
 exec 9>>.genii/lock
 flock -n 9 || {{ exec 9>&-; cat .genii/holder; return {LOCKED}; }}
 printf '%s%s}}\\n' {quote(text)} "$SHELL_ID" >.genii/holder 2>/dev/null
 return 0"""
 
 
-def ask(root: str, linked_files: Sequence[str], outputs: Sequence[str] = (), *, tree: bool = True) -> str:
-    """Return the script that answers what ``read_facts`` reads; it changes nothing.
+def ask(root: str, linked_files: Sequence[str], outputs: Sequence[str] = (), *, update: bool = True) -> str:
+    """Return the script (evaluated by the shell itself) that answers what ``read_facts`` reads; it changes nothing.
 
-    ``tree`` asks also for the state of the files that were brought last.
+    ``update`` asks also for what matters where something is to be brought: the clock, the room, the files of last time.
     """
     lines = [
-        f"cd {quote(root)} 2>/dev/null || {{ echo absent; exit 0; }}",
+        f"cd {quote(root)} 2>/dev/null || {{ echo absent; return 0; }}",
         "if [ -L current ]; then echo link; readlink current; elif [ -d current ]; then echo directory; echo",
         "elif [ -e current ]; then echo file; echo; else echo nothing; echo; fi",
-        "date +%s",
-        'df -Pk . | { read -r line; read -r a b c d e; echo "$d"; }',
+        "date +%s; df -Pk ." if update else "echo",
+        "echo found",
         'for name in releases/*; do [ -d "$name" ] && echo "release ${name#releases/}"; done',
     ]
     for number, path in enumerate(linked_files):
         lines.append(f"[ -e {quote(f'shared/{path}')} ] || echo 'missing {number}'")
     if outputs:
         lines.append(f"{' && '.join(f'[ -e current/{quote(path)} ]' for path in outputs)} && echo outputs")
-    if tree:
+    if update:
         lines.append(
-            'if [ -s .genii/tree.id ] && IFS= read -r id <.genii/tree.id; then echo "tree $id"; '
+            "if [ -s .genii/tree.id ] && read -r id boot <.genii/tree.id "
+            f'&& read -r now <{BOOT} && case $boot in ""|"$now") ;; *) false ;; esac; then echo "tree $id"; '
             "find .genii/tree -type f -newer .genii/tree.id "
             f"| {{ n=0; while IFS= read -r path && [ $n -le {_MOST_ALTERED} ]; do "
             'echo "altered ${path#.genii/tree/}"; n=$((n+1)); done; }; fi'
         )
-    lines.append(f"echo record; [ -s .genii/releases.jsonl ] && tail -n {_MOST_LINES} .genii/releases.jsonl")
-    lines.append(f"echo; echo revisions; [ -s revisions.log ] && tail -n {_MOST_LINES} revisions.log")
-    lines.append(":")
-    return "set +e\n" + "\n".join(lines)
+    lines.append("echo record; set --")
+    lines.append('for name in .genii/releases.jsonl revisions.log; do [ -s "$name" ] && set -- "$@" "$name"; done')
+    lines.append(f'[ $# = 0 ] || tail -n {_MOST_LINES} "$@"')
+    lines.append("return 0")
+    return "\n".join(lines)
 
 
 def read_facts(root: str, answer: bytes, linked_files: Sequence[str]) -> Facts:
@@ -122,17 +128,18 @@ def read_facts(root: str, answer: bytes, linked_files: Sequence[str]) -> Facts:
     lines = text.split("\n")
     if lines[0] == "absent":
         return Facts(exists=False, current_is="nothing")
-    if len(lines) < 5 or lines[0] not in ("link", "directory", "file", "nothing"):
+    if lines[0] not in ("link", "directory", "file", "nothing") or "found" not in lines or "record" not in lines:
         raise ValueError(f"the host answered something unexpected: {text[:300]!r}")
-    record = lines.index("record") if "record" in lines else len(lines)
-    revisions = lines.index("revisions", record) if "revisions" in lines[record:] else len(lines)
-    told = list(_words(lines[4:record]))
+    found, end = lines.index("found"), lines.index("record")
+    told = list(_words(lines[found + 1 : end]))
+    record = [line for line in lines[end + 1 :] if line.startswith("{")]
+    revisions = [line for line in lines[end + 1 :] if not line.startswith("{")]
     releases = [value for key, value in told if key == "release"]
     altered = tuple(value for key, value in told if key == "altered")
     target = Layout(root).release_of(lines[1])
     current = target if target in releases else ""
     return Facts(
-        history=read_history(releases, current, lines[record + 1 : revisions], lines[revisions + 1 :]),
+        history=read_history(releases, current, record, revisions),
         current=lines[1],
         current_is=lines[0],
         tree=next((value for key, value in told if key == "tree"), ""),
@@ -140,7 +147,7 @@ def read_facts(root: str, answer: bytes, linked_files: Sequence[str]) -> Facts:
         missing=tuple(linked_files[int(value)] for key, value in told if key == "missing"),
         outputs=("outputs", "") in told,
         clock=_number(lines[2]),
-        free=_number(lines[3]) * 1024,
+        free=_free(lines[3:found]),
     )
 
 
@@ -156,6 +163,12 @@ def _words(lines: Iterable[str]) -> Iterable[tuple[str, str]]:
     for line in lines:
         key, _, value = line.partition(" ")
         yield key, value
+
+
+def _free(lines: Sequence[str]) -> int:
+    """Return the free bytes that df(1) tells of in POSIX's format, in KiB before the capacity in per cent."""
+    found = _AVAILABLE.search("\n".join(lines[1:]))
+    return int(found[1]) * 1024 if found else 0
 
 
 def _number(text: str) -> int:

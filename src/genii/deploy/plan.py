@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from genii.deploy import health
+from genii.deploy.facts import BOOT
 from genii.deploy.history import Entry
 from genii.deploy.layout import Layout, deployed_line, rolled_back_line
 from genii.deploy.shell import Step, quote
@@ -21,11 +22,13 @@ if TYPE_CHECKING:
 
     from genii.config.deploy import Command, Deployment
     from genii.deploy.facts import Facts
-    from genii.deploy.tree import Delta
+    from genii.deploy.tree import Shipment
 
 __all__ = ["Place", "Plan", "Release", "plan_deploy", "plan_rollback", "refusals"]
 
 
+_SYNC = "{ sync -f . 2>/dev/null || sync; }"
+"""Brings one file system to the disk where sync(1) can do that (GNU's and BusyBox's can), else all."""
 _PATIENCE = 60.0
 """Seconds that a step of ours may take at least, however short the time for commands is."""
 
@@ -115,25 +118,25 @@ def plan_deploy(
     place: Place,
     facts: Facts,
     release: Release,
-    delta: Delta | None,
-    payload: int = 0,
+    shipment: Shipment | None,
     redefined: Mapping[str, Sequence[str]] | None = None,
 ) -> Plan:
-    """Return what brings a release to a host. ``delta`` (of ``payload`` bytes) is None where git runs on the host."""
+    """Return what brings a release to a host. ``shipment`` is None where git runs on the host."""
     maker = _Maker(deployment, place, facts, release, redefined or {})
-    update = maker.update(delta, payload)
+    update = maker.update(shipment)
     if deployment.order == "classic":
         prepare: list[Step] = []
-        publish = [*maker.stop(), *update, *maker.link(), *maker.switch(release.name), *maker.ready(), *maker.start()]
+        placed = [*update, *maker.link(), maker.sync()]
+        publish = [*maker.stop(), *placed, *maker.switch(release.name), *maker.ready(), *maker.start()]
     else:
-        prepare = [*update, *maker.link(), *maker.ready()]
+        prepare = [*update, *maker.link(), *maker.ready(), maker.sync()]
         publish = [*maker.stop(), *maker.switch(release.name), *maker.start()]
     good = [release.entry("good"), *maker.removed(deployment.keep)]
     line = deployed_line(release.branch, release.revision, release.name, release.by)
     return Plan(
         prepare=tuple(prepare),
         publish=(*publish, *maker.health()),
-        finish=(maker.note(good, line), *maker.cleanup(deployment.keep)),
+        finish=(maker.note(good, line, sync=True), *maker.cleanup(deployment.keep)),
         discard=maker.discard(),
         revert=maker.revert(),
         env=maker.env(),
@@ -156,7 +159,7 @@ def plan_rollback(
         entries.append(Entry(release=left, state="rolled-back", by=release.by, host=release.control, at=release.at))
     return Plan(
         publish=(*maker.stop(), *maker.switch(release.name), *maker.start(), *maker.health()),
-        finish=(maker.note(entries, rolled_back_line(release.name, release.by)),),
+        finish=(maker.note(entries, rolled_back_line(release.name, release.by), sync=False),),
         env=maker.env(),
     )
 
@@ -216,44 +219,48 @@ class _Maker:
             timeout=timeout or self._deployment.timeout,
         )
 
-    def _ours(self, name: str, script: str, note: str, *, payload: int = 0, always: bool = False) -> Step:
+    def _ours(self, name: str, script: str, note: str, *, payload: int = 0) -> Step:
         timeout = max(self._deployment.timeout, _PATIENCE)
-        return Step(name=name, script=script, note=note, payload=payload, always=always, timeout=timeout)
+        return Step(name=name, script=script, note=note, payload=payload, timeout=timeout)
 
-    def update(self, delta: Delta | None, payload: int) -> list[Step]:
+    def _line(self, name: str, script: str, note: str) -> Step:
+        """Return a step that is one list of commands."""
+        return msgspec.structs.replace(self._ours(name, script, note), inline=True)
+
+    def update(self, shipment: Shipment | None) -> list[Step]:
         lines = [_append(".genii/releases.jsonl", [self._release.entry("begun").line()])]
-        half_made = self._facts.history.half_made()
-        if half_made:
-            lines.append("rm -rf .genii/trash " + " ".join(f"releases/{name}" for name in half_made))
+        gone = [".genii/trash/*", *(f"releases/{name}" for name in self._facts.history.half_made())]
         lines.append(f"[ ! -e {self._here} ] || {{ echo '{self._path} exists already'; exit 73; }}")
-        if delta is None:
+        if shipment is None:
+            lines.append(f"rm -rf {' '.join(gone)}")
             lines += self._update_from_git()
             note = f"git fetches {self._deployment.origin.where} and unpacks {self._release.revision[:12]}"
         else:
-            lines += self._update_from_tar(delta, payload)
-            files = f"{len(delta.send)} files"
-            note = f"brings {'all ' if delta.whole else ''}{files}, {payload} bytes" + (
-                f"; removes {len(delta.remove)}" if delta.remove else ""
-            )
-        lines.append(f"rm -f {self._here}/REVISION {self._here}/REVISION_TIME")  # never write into a shared file
+            lines += self._update_from_tar(shipment, gone)
+            note = _told(shipment)
+        # Never write into a file that releases share.
+        lines += _remove_existing([f"{self._here}/{name}" for name in ("REVISION", "REVISION_TIME", END_OF_TREE)])
         lines.append(f"printf '%s\\n' {quote(self._release.revision)} >{self._here}/REVISION")
         if self._release.time:
             lines.append(f"printf '%s\\n' {self._release.time} >{self._here}/REVISION_TIME")
-        update = self._ours("update", "\n".join(lines), note, payload=payload)
+        update = self._ours("update", "\n".join(lines), note, payload=shipment.size if shipment else 0)
         # There is no release yet in whose directory a hook could run before it.
         return [*self._hooks("before_update", self._layout.root), update, *self._hooks("after_update")]
 
-    def _update_from_tar(self, delta: Delta, payload: int) -> list[str]:
-        lines = ["rm -f .genii/tree.id"]
-        if delta.whole:
-            lines.append("rm -rf .genii/tree")
-        lines.append(f"mkdir -p .genii/tree\nrm -f .genii/tree/{END_OF_TREE}")
-        if delta.remove:
-            lines.append("rm -rf " + " ".join(quote(f"./.genii/tree/{path}") for path in delta.remove))
-        if payload:
+    def _update_from_tar(self, shipment: Shipment, gone: Iterable[str]) -> list[str]:
+        delta, end = shipment.delta, f".genii/tree/{END_OF_TREE}"
+        removed = ["."] if delta.whole else [END_OF_TREE, *delta.remove]
+        trees = [".genii/tree" if path == "." else f"./.genii/tree/{path}" for path in removed]
+        # From the first of these on, until its name is written again, nobody relies on the tree.
+        lines = [f"rm -rf .genii/tree.id {' '.join([*map(quote, trees), *gone])}", *_make_missing([".genii/tree"])]
+        if shipment.size:
             # A tar file that breaks off between two files is whole to tar; only the last entry tells that it is.
-            lines.append(f"tar -xof - -C .genii/tree\nrm .genii/tree/{END_OF_TREE}")
-        lines.append(f"printf '%s\\n' {quote(self._release.tree)} >.genii/tree.id")
+            lines.append(f"tar -x{'z' if shipment.packed else ''}of - -C .genii/tree")
+            if shipment.packed:
+                lines.append("cat >/dev/null")  # what gzip did not take
+            lines.append(f"[ -e {end} ] || {{ echo 'not all of the files arrived'; exit 74; }}")
+        # What is not on the disk yet is as good as that as long as the kernel runs; sync() is about what comes after.
+        lines.append(f"read -r boot <{BOOT}\nprintf '%s %s\\n' {quote(self._release.tree)} \"$boot\" >.genii/tree.id")
         copy = "cp -al" if self._deployment.reuse == "link" else "cp -a"
         lines.append(f"{copy} .genii/tree {self._here}")
         return lines
@@ -275,21 +282,18 @@ class _Maker:
         if not dirs and not files:
             return self._around("link", ())
         lines = []
-        if dirs:
-            lines.append("mkdir -p " + " ".join(quote(f"shared/{path}") for path in dirs))
+        lines += _make_missing([f"shared/{path}" for path in dirs])
         lines += [
             f"[ -e {quote(f'shared/{path}')} ] || {{ echo {quote(f'the linked file {path} is missing in shared/')}; "
             "exit 66; }"
             for path in files
         ]
         parents = dict.fromkeys(dirname(path) for path in (*dirs, *files))
-        folders = [quote(f"{self._here}/{parent}") for parent in parents if parent]
-        if folders:
-            lines.append("mkdir -p " + " ".join(folders))
-        lines.append("rm -rf " + " ".join(quote(f"{self._here}/{path}") for path in (*dirs, *files)))
+        lines += _make_missing([f"{self._here}/{parent}" for parent in parents if parent])
+        lines += _remove_existing([f"{self._here}/{path}" for path in (*dirs, *files)])
         for parent in parents:  # one command for all links in a directory
             targets = [f"{self._layout.shared}/{path}" for path in (*dirs, *files) if dirname(path) == parent]
-            lines.append(f"ln -s {' '.join(map(quote, targets))} {quote(f'{self._here}/{parent}/')}")
+            lines.append(f"ln -s {' '.join(map(quote, targets))} {quote(f'{self._here}/{parent}'.rstrip('/'))}/")
         step = self._ours("link", "\n".join(lines), f"links {', '.join((*dirs, *files))} to shared")
         return self._around("link", [step])
 
@@ -300,7 +304,7 @@ class _Maker:
             steps.append(
                 self._ours(
                     "intact",
-                    "found=$(find .genii/tree -type f -newer .genii/tree.id | head -n 5)\n"
+                    "found=$(find .genii/tree -type f -newer .genii/tree.id)\n"
                     '[ -z "$found" ] || { echo "a command wrote into files that releases share by hard links: '
                     '$found"; echo "set reuse = \\"copy\\" for this deployment, or write a new file and rename it"; '
                     "exit 70; }",
@@ -308,6 +312,14 @@ class _Maker:
                 )
             )
         return steps
+
+    def sync(self) -> Step:
+        """Return the step after which the release outlives a power cut; what is switched to has to be there after it.
+
+        The names of files are in the journal of a file system long before what is in them is on the disk.
+        """
+        name = f" && printf '%s\\n' {quote(self._release.tree)} >.genii/tree.id" if self._release.tree else ""
+        return self._line("sync", f"{_SYNC}{name}", "writes the release to the disk")
 
     def _install(self) -> list[Step]:
         commands = self._redefined.get("install")
@@ -351,8 +363,8 @@ class _Maker:
 
     def switch(self, release: str) -> list[Step]:
         target = self._layout.release(release)
-        script = f"ln -sfn {quote(target)} .genii/current.new\nmv -T .genii/current.new current"
-        return self._around("switch", [self._ours("switch", script, f"current -> {target}, by rename")])
+        script = f"ln -sfn {quote(target)} .genii/current.new && mv -T .genii/current.new current"
+        return self._around("switch", [self._line("switch", script, f"current -> {target}, by rename")])
 
     def start(self) -> list[Step]:
         stops = self._deployment.restart == "stop" or self._deployment.order == "classic"
@@ -380,14 +392,11 @@ class _Maker:
 
     # -- ends ----------------------------------------------------------------------------------------------------------
 
-    def note(self, entries: Iterable[Entry], line: str) -> Step:
-        script = "\n".join(
-            (
-                _append(".genii/releases.jsonl", [entry.line() for entry in entries]),
-                _append("revisions.log", [line]),
-            )
-        )
-        return self._ours("record", script, "writes the release down as good")
+    def note(self, entries: Iterable[Entry], line: str, *, sync: bool) -> Step:
+        lines = _append(".genii/releases.jsonl", [entry.line() for entry in entries]), _append("revisions.log", [line])
+        # What stands behind current is on the disk already; nobody has to wait until what is said of it is, too.
+        script = " && ".join(lines) + (f" && {{ ( exec 9>&-; {_SYNC} ) >/dev/null 2>&1 & }}" if sync else "")
+        return self._line("record", script, "writes the release down as good")
 
     def removed(self, keep: int) -> list[Entry]:
         return [Entry(release=name, state="removed") for name in self._facts.history.surplus(keep, self._release.name)]
@@ -405,9 +414,9 @@ class _Maker:
         if not names:
             return []
         return [
-            "mkdir -p .genii/trash",
+            *_make_missing([".genii/trash"]),
             f'for path in {" ".join(names)}; do [ ! -e "$path" ] || mv "$path" ".genii/trash/$$.${{path#*/}}"; done',
-            "rm -rf .genii/trash",
+            "rm -rf .genii/trash/*",
         ]
 
     def discard(self) -> tuple[Step, ...]:
@@ -425,7 +434,7 @@ class _Maker:
     def revert(self) -> tuple[Step, ...]:
         before = self._facts.history.current
         entry = self._release.entry("bad", "was not well after the switch").line()
-        note = self._ours("record", _append(".genii/releases.jsonl", [entry]), "writes the release down as bad")
+        note = self._line("record", _append(".genii/releases.jsonl", [entry]), "writes the release down as bad")
         if before:
             back = [*self.stop(), *self.switch(before), *self.start(), *self.health()]
             back = [self._in_release(step, before) for step in back]
@@ -454,6 +463,31 @@ _INSTALL_WHEEL = """\
 set -e
 if command -v uv >/dev/null; then uv venv -q .venv; uv pip install -q --python .venv/bin/python ./*.whl
 else python3 -m venv .venv; .venv/bin/pip install -q ./*.whl; fi"""
+
+
+def _told(shipment: Shipment) -> str:
+    delta = shipment.delta
+    packed = f" ({shipment.unpacked} unpacked)" if shipment.packed else ""
+    removed = f"; removes {len(delta.remove)}" if delta.remove else ""
+    return f"brings {'all ' if delta.whole else ''}{len(delta.send)} files, {shipment.size} bytes{packed}{removed}"
+
+
+def _make_missing(folders: Iterable[str]) -> list[str]:
+    """Return commands that make directories; none is started where all are there."""
+    words = " ".join(map(quote, folders))
+    if not words:
+        return []
+    return [f'set --; for path in {words}; do if [ ! -d "$path" ]; then set -- "$@" "$path"; fi; done',
+            '[ $# = 0 ] || mkdir -p "$@"']  # fmt: skip
+
+
+def _remove_existing(paths: Iterable[str]) -> list[str]:
+    """Return commands that remove files and directories; none is started where there are none."""
+    words = " ".join(map(quote, paths))
+    if not words:
+        return []
+    test = 'if [ -e "$path" ] || [ -L "$path" ]; then set -- "$@" "$path"; fi'
+    return [f"set --; for path in {words}; do {test}; done", '[ $# = 0 ] || rm -rf "$@"']
 
 
 def _append(path: str, lines: Iterable[str]) -> str:

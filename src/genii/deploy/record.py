@@ -2,19 +2,24 @@
 
 One SQLite file (WAL, so that a reader never waits for a writer) below the state directory. A reader needs nothing else
 of this package: ``Record(record_path(state_dir)).deployments()``, and ``lines(number, after)`` for a log that grows.
+A writer holds the record open (``with record:``): each close of the last connection writes the log back into the file
+and waits for the disk, which takes longer than all that a deployment writes. So does the end of ``with``; what was
+written before is safe from our own death at once, and from the machine's from then on.
 """
 
 from __future__ import annotations
 
 import os
 import sqlite3
-from contextlib import closing
-from typing import TYPE_CHECKING
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Self
 
 import msgspec
 
+from genii.errors import GeniiError
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
 __all__ = ["DeploymentRow", "LogRow", "Record", "record_path"]
 
@@ -78,6 +83,42 @@ class Record:
 
     def __init__(self, path: str) -> None:
         self._path = path
+        self._held: sqlite3.Connection | None = None
+
+    def __enter__(self) -> Self:
+        """Hold it open for what is written one after the other.
+
+        Raises:
+            GeniiError: the file can't be used, here as in all else that reads or writes.
+        """
+        with self._explained():
+            self._held = self._open()
+        return self
+
+    def __exit__(self, *failure: object) -> None:
+        """Close it; what was written is on the disk then."""
+        held, self._held = self._held, None
+        if held is not None:
+            held.close()
+
+    @contextmanager
+    def _base(self) -> Iterator[sqlite3.Connection]:
+        with self._explained():
+            base = self._held or self._open()
+            try:
+                with base:
+                    yield base
+            finally:
+                if base is not self._held:
+                    base.close()
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            advice = "look at the disk, or move it away: a new one is made"
+            raise GeniiError(f"the record {self._path} can't be used: {error}; {advice}") from error
 
     # -- writing -------------------------------------------------------------------------------------------------------
 
@@ -86,7 +127,7 @@ class Record:
         started: float, hosts: Sequence[str],
     ) -> int:  # fmt: skip
         """Write down that a deployment has begun; return its number."""
-        with closing(self._open()) as base, base:
+        with self._base() as base:
             values = (
                 name, action, release, revision, branch, by, control, started, "running", "",
                 msgspec.json.encode(dict.fromkeys(hosts, "")).decode(), os.getpid(), _life(os.getpid()),
@@ -100,7 +141,7 @@ class Record:
 
     def name_release(self, number: int, release: str, revision: str, branch: str) -> None:
         """Write down what is released, once it is known."""
-        with closing(self._open()) as base, base:
+        with self._base() as base:
             base.execute(
                 "UPDATE deployments SET release = ?, revision = ?, branch = ? WHERE number = ?",
                 (release, revision, branch, number),
@@ -108,7 +149,7 @@ class Record:
 
     def add(self, number: int, rows: Iterable[tuple[float, str, str, str, str, int, float]]) -> None:
         """Add lines: (at, host, step, kind, text, status, seconds)."""
-        with closing(self._open()) as base, base:
+        with self._base() as base:
             base.executemany(
                 "INSERT INTO lines (number, at, host, step, kind, text, status, seconds)"
                 " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
@@ -117,7 +158,7 @@ class Record:
 
     def end(self, number: int, ended: float, status: str, message: str, hosts: dict[str, str]) -> None:
         """Write down how it ended."""
-        with closing(self._open()) as base, base:
+        with self._base() as base:
             base.execute(
                 "UPDATE deployments SET ended = ?, status = ?, message = ?, hosts = ? WHERE number = ?",
                 (ended, status, message, msgspec.json.encode(hosts).decode(), number),
@@ -138,7 +179,7 @@ class Record:
         """Return lines of a deployment's log in their order, those with an id above ``after``."""
         if not os.path.exists(self._path):
             return []
-        with closing(self._open()) as base:
+        with self._base() as base:
             found = base.execute(
                 "SELECT id, at, host, step, kind, text, status, seconds FROM lines"
                 " WHERE number = ? AND id > ? ORDER BY id LIMIT ?",
@@ -149,18 +190,22 @@ class Record:
     def _rows(self, condition: str, values: Sequence[object]) -> list[DeploymentRow]:
         if not os.path.exists(self._path):
             return []
-        with closing(self._open()) as base:
+        with self._base() as base:
             query = f"SELECT {_COLUMNS}, pid, life FROM deployments {condition}"  # noqa: S608 -- words of ours
             return [_row(dict(row)) for row in base.execute(query, tuple(values))]
 
     def _open(self) -> sqlite3.Connection:
         os.makedirs(os.path.dirname(self._path), mode=0o700, exist_ok=True)
         base = sqlite3.connect(self._path, timeout=10)
-        os.chmod(self._path, 0o600)
-        base.row_factory = sqlite3.Row
-        base.execute("PRAGMA journal_mode = WAL")
-        base.execute("PRAGMA synchronous = NORMAL")
-        base.executescript(_SCHEMA)
+        try:
+            os.chmod(self._path, 0o600)
+            base.row_factory = sqlite3.Row
+            base.execute("PRAGMA journal_mode = WAL")
+            base.execute("PRAGMA synchronous = NORMAL")
+            base.executescript(_SCHEMA)
+        except BaseException:
+            base.close()
+            raise
         return base
 
 

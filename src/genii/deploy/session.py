@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from genii.deploy.mask import Mask
-from genii.deploy.shell import Began, Ended, Marks, Output, bootstrap, render, stop_command
+from genii.deploy.shell import Began, Ended, Marks, Output, bootstrap, end_of_payload, render, stop_command
 from genii.errors import GeniiError
 from genii.fleet.transport import ConnectionFailed
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Event", "Outcome", "Session"]
 
-_KEPT = 256 * 1024
+_KEPT = 1 << 20
 """Bytes of a step's output that are kept: its end tells most."""
 _SETTLING = 15.0
 _CLOSING = 5.0
@@ -118,8 +118,10 @@ class Session:
         # A shell that has gone is noticed by whoever reads.
         with suppress(ConnectionFailed):
             await self._write(text)
-            for chunk in payload() if payload else ():
-                await self._write(chunk)
+            if payload:
+                for chunk in payload():
+                    await self._write(chunk)
+                await self._write(end_of_payload(self._nonce))
             self._feeding = False
 
     async def _write(self, data: bytes) -> None:

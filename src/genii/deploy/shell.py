@@ -2,7 +2,9 @@
 
 One ``sh`` a host does everything. It reads text up to a line ``NONCE run``, evaluates it, and tells by marks in its
 output where each step begins and how it ended; the nonce is random, so no program's output can be taken for a mark.
-A part that only copies the connection's input notices when the connection is gone and then ends what runs. No I/O.
+A part that only copies the connection's input notices when the connection is gone and then ends what runs.
+
+Programs that are started are what a deployment costs a host: what the shell can do by itself, it does. No I/O.
 """
 
 from __future__ import annotations
@@ -15,7 +17,18 @@ import msgspec
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-__all__ = ["Began", "Ended", "Marks", "Output", "Step", "bootstrap", "quote", "render", "stop_command"]
+__all__ = [
+    "Began",
+    "Ended",
+    "Marks",
+    "Output",
+    "Step",
+    "bootstrap",
+    "end_of_payload",
+    "quote",
+    "render",
+    "stop_command",
+]
 
 PATIENCE = 5
 """Seconds that a command has between TERM and KILL."""
@@ -132,10 +145,15 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
     note: str = ""
     """What it does, for people."""
     inline: bool = False
-    """Whether the script is evaluated by the shell itself, for what has to last: the directory, the lock."""
+    """Whether the shell evaluates the script itself: what has to last (the directory, the lock), or is but a line."""
     always: bool = False
     """Whether it runs although one before it failed (clean-up)."""
     timeout: float = 0.0
+
+
+def end_of_payload(nonce: str) -> bytes:
+    """Return the line that follows a payload."""
+    return f"{nonce} fed\n".encode()
 
 
 def render(
@@ -155,6 +173,9 @@ def render(
         if step.payload and not step.always:
             text.append(f"else head -c {step.payload} >/dev/null")
         text.append("fi")
+        if step.payload:
+            # Were its reader killed half-way, the rest of the payload would be taken for commands.
+            text.append('IFS= read -r line && [ "$line" = "$NONCE fed" ] || { kill -s KILL "$LEFT"; exit 74; }')
     text.append("mark done")
     return ("\n".join(text) + f"\n{nonce} run\n").encode()
 
@@ -163,12 +184,12 @@ def _body(step: Step) -> str:
     if step.commands:
         return "rc=0\n" + "\n".join(_user(command, step.directory) for command in step.commands)
     if step.inline:
-        return f"here() {{\n{step.script}\n}}\nhere; rc=$?"
-    script = f"( set -e; exec 9>&-\n{step.script}\n)"
+        return f"here() {{\n{step.script}\n}}\nhere </dev/null; rc=$?"
     if step.payload:
         # What a failed script does not read has to be read all the same: steps follow it.
-        return f"head -c {step.payload} | {{ {script}; rc=$?; cat >/dev/null; exit $rc; }}; rc=$?"
-    return f"{script} </dev/null; rc=$?"
+        drain = "trap 'rc=$?; [ $rc = 0 ] || cat >/dev/null; exit $rc' EXIT"
+        return f"head -c {step.payload} | ( {drain}; set -e; exec 9>&-\n{step.script}\n); rc=$?"
+    return f"( set -e; exec 9>&-\n{step.script}\n) </dev/null; rc=$?"
 
 
 def _user(command: str, directory: str) -> str:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Fetched", "Source"]
 
+_ADVICE = ("Please make sure", "and the repository exists", "fatal: Could not read from remote", "Cloning into")
 _HEX = re.compile(r"[0-9a-f]{40}")
 
 
@@ -52,6 +53,8 @@ class Source:
         self._folder = folder
         self._shelf = Shelf(os.path.join(folder, "trees"))
         self._repository = ""
+        self._running: subprocess.Popen[bytes] | None = None
+        self._stopped = False
 
     def fetch(self) -> Fetched:
         """Bring the files here.
@@ -77,7 +80,30 @@ class Source:
             return package.items if package.identity == tree else None
         return found
 
+    def stop(self) -> None:
+        """End ``fetch``, which another thread waits for."""
+        self._stopped = True
+        if self._running is not None:
+            self._running.terminate()
+
     # -- git -----------------------------------------------------------------------------------------------------------
+
+    def _git(self, *words: str) -> tuple[int, str, str]:
+        # Into files, not pipes: those stay open as long as any helper of git's lives, and we would wait for it.
+        environment = {**os.environ, "GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C"}
+        with open(os.memfd_create("output"), "w+b") as output, open(os.memfd_create("errors"), "w+b") as errors:
+            try:
+                self._running = subprocess.Popen(
+                    ["git", *words], stdin=subprocess.DEVNULL, stdout=output, stderr=errors, env=environment
+                )
+            except FileNotFoundError:
+                raise GeniiError("git is not installed on this machine; install it, or deploy a directory") from None
+            if self._stopped:
+                self._running.terminate()
+            status = self._running.wait()
+            output.seek(0)
+            errors.seek(0)
+            return status, output.read().decode(errors="surrogateescape"), errors.read().decode(errors="replace")
 
     def _fetch_git(self) -> Fetched:
         where = self._origin.where.removeprefix("file://")
@@ -95,7 +121,7 @@ class Source:
     def _dirty(self, where: str) -> tuple[str, ...]:
         if not os.path.exists(os.path.join(where, ".git")):
             return ()
-        status, out, _ = _git("-C", where, "status", "--porcelain")
+        status, out, _ = self._git("-C", where, "status", "--porcelain")
         lines = out.splitlines()
         if status or not lines:
             return ()
@@ -108,16 +134,16 @@ class Source:
             if not os.path.exists(os.path.join(self._repository, "HEAD")):
                 words = ["clone", "-q", "--mirror", "--", self._origin.where, self._repository]
             else:
-                _git("-C", self._repository, "remote", "set-url", "origin", self._origin.where)
+                self._git("-C", self._repository, "remote", "set-url", "origin", self._origin.where)
                 words = ["-C", self._repository, "remote", "update", "--prune"]
-            status, _, said = _git(*words)
+            status, _, said = self._git(*words)
         if status:
             raise GeniiError(f"git can't fetch {self._origin.where}: {_last_lines(said)}")
 
     def _commit(self) -> tuple[str, int, str]:
         """Return the commit, its time, and the name of the branch."""
         words = ("log", "-1", "--format=%H %ct %D", f"{self._branch}^{{commit}}", "--")
-        status, out, said = _git("-C", self._repository, *words)
+        status, out, said = self._git("-C", self._repository, *words)
         if status:
             self._refuse_branch(said)
         revision, time, *names = out.strip().split(" ", 2)
@@ -125,7 +151,7 @@ class Source:
         return revision, int(time), head[1] if head and self._branch == "HEAD" else self._branch
 
     def _refuse_branch(self, said: str) -> None:
-        status, out, _ = _git(
+        status, out, _ = self._git(
             "-C", self._repository, "for-each-ref", "--format=%(refname:short)", "refs/heads", "refs/tags"
         )
         if status:
@@ -135,7 +161,7 @@ class Source:
     def _archive(self, revision: str) -> Package:
         tar = self._shelf.temporary()
         words = ("-C", self._repository, "-c", "tar.umask=0022", "archive", "--format=tar", "-o", tar, revision)
-        status, _, said = _git(*words)
+        status, _, said = self._git(*words)
         if status:
             if os.path.exists(tar):
                 os.unlink(tar)
@@ -144,7 +170,7 @@ class Source:
 
     def _ask_remote(self) -> Fetched:
         """Find the commit without fetching anything."""
-        status, out, said = _git("ls-remote", "--", self._origin.where)
+        status, out, said = self._git("ls-remote", "--", self._origin.where)
         if status:
             raise GeniiError(f"git can't reach {self._origin.where}: {_last_lines(said)}")
         refs = {name: commit for commit, _, name in (line.partition("\t") for line in out.splitlines()) if name}
@@ -203,19 +229,10 @@ def _no_branch(branch: str, where: str, names: Sequence[str]) -> str:
     return f"there is no branch, tag or commit {branch!r} in {where} ({there})"
 
 
-def _git(*words: str) -> tuple[int, str, str]:
-    environment = {**os.environ, "GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C"}
-    try:
-        ended = subprocess.run(
-            ["git", *words], stdin=subprocess.DEVNULL, capture_output=True, env=environment, check=False
-        )
-    except FileNotFoundError:
-        raise GeniiError("git is not installed on this machine; install it, or deploy a directory") from None
-    return ended.returncode, ended.stdout.decode(errors="surrogateescape"), ended.stderr.decode(errors="replace")
-
-
 def _last_lines(text: str) -> str:
-    return "; ".join(line for line in text.strip().splitlines()[-3:] if line) or "git said nothing"
+    """Return what git said last, without the advice that it gives whatever the reason was."""
+    lines = [line for line in text.splitlines() if line.strip() and not line.startswith(_ADVICE)]
+    return "; ".join(lines[-3:]) or "git said nothing"
 
 
 @contextmanager

@@ -10,7 +10,7 @@ import msgspec
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
 
-__all__ = ["END_OF_TREE", "Delta", "Item", "compare", "identity"]
+__all__ = ["END_OF_TREE", "Delta", "Item", "Shipment", "compare", "identity"]
 
 END_OF_TREE = ".genii-end-of-tree"
 """The last entry of what travels: where it arrives, all has arrived."""
@@ -37,6 +37,21 @@ class Delta(msgspec.Struct, frozen=True):
     """Whether the host begins with an empty tree."""
     remove: tuple[str, ...]
     send: tuple[str, ...]
+
+
+class Shipment(msgspec.Struct, frozen=True):
+    """A delta as it travels: a tar file of the files to send, maybe compressed."""
+
+    delta: Delta
+    size: int = 0
+    """Bytes that travel."""
+    unpacked: int = 0
+    """Bytes of the tar file; as many if it is not compressed."""
+
+    @property
+    def packed(self) -> bool:
+        """Whether it is compressed (gzip)."""
+        return self.size != self.unpacked
 
 
 def identity(items: Mapping[str, Item]) -> str:

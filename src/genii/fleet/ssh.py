@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import random
 from contextlib import suppress
-from functools import partial
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, cast
 
 from genii.config.host_pattern import parse_address
 from genii.errors import ConfigError
 from genii.fleet.known_hosts import KnownHosts
-from genii.fleet.library import load_asyncssh
+from genii.fleet.library import load_asyncssh, require_asyncssh
 from genii.fleet.patience import BACKOFF, CLOSING, KILLING
 from genii.fleet.pid_line import announce, kill_command, read_pid
 from genii.fleet.ssh_config import SshConfig
@@ -44,11 +44,16 @@ class SshTransport:
             ConfigError: the configuration named can't be read.
             UsageError: asyncssh is not installed.
         """
-        self._client = _client_class()
+        require_asyncssh()
         self._settings = settings
         self._config = SshConfig(settings.ssh_config)
         self._known_hosts = KnownHosts()
         self._jumps: dict[str, _Jump] = {}
+
+    @cached_property
+    def _client(self) -> Callable[[_Guard], asyncssh.SSHClient]:
+        """Return what asyncssh makes its clients of; it is loaded with the first of them, not before."""
+        return _client_class()
 
     async def connect(self, host: Host) -> Connection:
         """Connect and authenticate; a handshake that the server drops is tried again.

@@ -12,6 +12,7 @@ import os
 import re
 from copy import copy
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, cast
 
 from genii.config.host_pattern import parse_address
@@ -84,8 +85,11 @@ class SshConfig:
         usual = (os.path.expanduser("~/.ssh/config"), SYSTEM_CONFIG)
         self._files = [given] if given else [one for one in usual if os.access(one, os.R_OK)]
         self._user = getpass.getuser()
-        self._patterns = _host_patterns(self._files)
         self._parsed: dict[tuple[object, ...], Any] = {}
+
+    @cached_property
+    def _patterns(self) -> list[Any] | None:
+        return _host_patterns(self._files)
 
     def route(self, host: Host) -> Route:
         """Return how a host is reached: what the inventory says, then what the configuration says of its name.

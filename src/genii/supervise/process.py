@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import signal
@@ -36,6 +37,7 @@ from genii.system import privileges
 from genii.system.process import (
     group_exists,
     group_members,
+    open_living,
     open_process,
     reap,
     send_group_signal,
@@ -124,7 +126,7 @@ class Process:
     """One process slot of a program."""
 
     __slots__ = (
-        "_members", "_pidfd", "_rules", "changed_at", "group", "healthy", "life", "name", "note",
+        "_birth", "_members", "_pidfd", "_rules", "changed_at", "group", "healthy", "life", "name", "note",
         "number", "program", "services", "started_as", "started_at", "template", "work",
     )  # fmt: skip
 
@@ -135,6 +137,7 @@ class Process:
         self.life = Life(since=services.loop.time())
         self.group = 0
         """Process group of its last process."""
+        self._birth = 0
         self.changed_at = time.time()
         self.started_at = 0.0
         self.started_as: Program | int = 0
@@ -206,7 +209,6 @@ class Process:
             finally:
                 if self.program.stdin == "pipe":
                     os.close(command.stdin)  # the process keeps it open itself, see _stdin
-            self._watch(pid)
         except (SpawnError, OSError, GeniiError) as error:
             services.recorder.write("gone", self.name, None)
             fatal = isinstance(error, GeniiError) or (isinstance(error, SpawnError) and error.fatal)
@@ -214,13 +216,14 @@ class Process:
             self.handle(SpawnFailed(str(error), fatal=fatal))
             return
         services.spawns += 1
+        self._birth = 0
         self.started_as = self.template
         self.started_at = time.time()
         self.healthy = None
         self.work = _NOTHING_TOLD
         self.note = ""
-        # The intent is enough to find it again should we die before this is written: starts come first.
-        services.loop.call_soon(self._record, pid)
+        self.group = pid
+        services.loop.call_soon(self._attend, pid)
         self.handle(Spawned(pid))
 
     def _spawn_warm(self, command: Command) -> int:
@@ -229,19 +232,32 @@ class Process:
             return 0
         return self.services.nurseries.spawn(self.program, digest(self.template), command)
 
+    def _attend(self, pid: int) -> None:
+        """Watch a new process and write it down, after all starts of this moment, which come first.
+
+        Each of them would have to copy the descriptor, and to close it again; and the intent is enough to find the
+        process again should we die before the rest is written.
+        """
+        if self._watched():
+            self._record(pid)
+
     def _record(self, pid: int) -> None:
         """Write down what a later supervisor needs to know this process by."""
-        try:
-            started = start_time(pid)
-        except ProcessLookupError:
-            self.services.nurseries.begin(pid)
-            return
-        self.services.recorder.write(
-            "process", self.name, pid, started, self.digest, self.started_at, self.life.restarts
-        )
-        if self.running:
-            self.services.recorder.write("running", self.name)
+        if pid == self.life.pid and self.birth:
+            self.services.recorder.write(
+                "process", self.name, pid, self.birth, self.digest, self.started_at, self.life.restarts
+            )
+            if self.running:
+                self.services.recorder.write("running", self.name)
         self.services.nurseries.begin(pid)
+
+    @property
+    def birth(self) -> int:
+        """The start time of its process in clock ticks since boot: with the pid, its identity; 0: it is gone."""
+        if not self._birth and self.life.pid:
+            with contextlib.suppress(ProcessLookupError):
+                self._birth = start_time(self.life.pid)
+        return self._birth
 
     @property
     def digest(self) -> int:
@@ -253,15 +269,25 @@ class Process:
         """Say whether its process runs what is declared now, as far as that is known."""
         return self.started_as is self.template or self.digest in (0, digest(self.template))
 
-    def _watch(self, pid: int) -> None:
+    def _watched(self) -> bool:
+        """Say whether the main process can be signalled, and its end be noticed; see to it where it was just started.
+
+        Until then it can't be another's: its pid is given back only when we have asked how it ended.
+        """
+        pid = self.life.pid
+        if self._pidfd >= 0 or not pid:
+            return self._pidfd >= 0
         try:
             self._pidfd = os.pidfd_open(pid)
-        except OSError:  # no descriptors left: what can't be watched must not run
+        except OSError as error:  # no descriptors left: what can't be watched must not run
+            _log.warning("%s: killed, because it can't be watched: %s", self.name, error.strerror)
             os.kill(pid, signal.SIGKILL)
             os.waitpid(pid, 0)
-            raise
-        self.group = pid
+            self.services.recorder.write("gone", self.name, None)
+            self.handle(Exited(-signal.SIGKILL))
+            return False
         self.services.poller.add(self._pidfd, self._ended)
+        return True
 
     def _command(self) -> Command:
         """Say what the new process is made from."""
@@ -428,7 +454,7 @@ class Process:
             # A stopped process can't handle its signal; continuing one that runs changes nothing.
             if number not in (signal.SIGKILL, signal.SIGCONT):
                 send_group_signal(self.group, signal.SIGCONT)
-        elif self._pidfd >= 0:
+        elif self._watched():
             send_signal(self._pidfd, number)
             send_signal(self._pidfd, signal.SIGCONT)
 
@@ -436,12 +462,12 @@ class Process:
         """Send KILL to all that is left of it."""
         if self.program.stop.group or self.program.stop.kill_group:
             send_group_signal(self.group, signal.SIGKILL)
-        if self._pidfd >= 0:
+        if self._watched():
             send_signal(self._pidfd, signal.SIGKILL)
 
     def signal(self, number: int) -> bool:
         """Send a signal to the main process; say whether there was one."""
-        return self._pidfd >= 0 and send_signal(self._pidfd, number)
+        return self._watched() and send_signal(self._pidfd, number)
 
     def pause(self, *, pause: bool = True) -> None:
         """Ask the main process to take no more work, or to take it again (TSTP and CONT, as in job control)."""
@@ -460,12 +486,12 @@ class Process:
     def adopt(self, found: Found) -> bool:
         """Take over a living process of an earlier supervisor; say whether it is still there."""
         try:
-            self._pidfd = open_process(found.pid, found.start_time)
+            self._pidfd = open_living(found.pid, found.start_time)
         except (ProcessLookupError, OSError):
             return False
-        self.group = found.pid
+        self.group, self._birth = found.pid, found.start_time
         self.started_at = found.time
-        self.started_as = found.digest
+        self.started_as = self.template if found.digest == digest(self.template) else found.digest
         self.services.poller.add(self._pidfd, self._ended)
         self.services.adopt_sockets(self.program, self._pidfd)
         age = max(0.0, time.time() - found.time)
@@ -491,9 +517,9 @@ class Process:
         Raises:
             ProcessLookupError: its process is not there any more, which can't be while it is our child.
         """
-        if life.pid:
-            self._pidfd = open_process(life.pid, slot.start_time)
-        self.life, self.group = life, slot.group
+        if life.pid:  # what is our child keeps its pid until we reap it; else it may be another's by now
+            self._pidfd = open_process(life.pid, slot.start_time if life.adopted else 0)
+        self.life, self.group, self._birth = life, slot.group, slot.start_time
         self.started_as = self.template if slot.current else slot.digest
         self.started_at, self.changed_at = slot.started_at, slot.changed_at
         self.healthy, self.note = slot.healthy, slot.note
