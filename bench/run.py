@@ -17,7 +17,7 @@ def main() -> int:
     only = "respawn,startup,storm,memory,idle,logs,status"
     command = [sys.executable, "bench.py", "--adapters", "genii_peer.py", "--peers", peers, "--only", only]
     subprocess.run(command, cwd=folder, env=environment, check=True)
-    for script in ("configuration.py", "events.py", "daemon.py", "jobs.py", "prefork.py"):
+    for script in ("configuration.py", "events.py", "daemon.py", "jobs.py", "prefork.py", "dashboard.py"):
         subprocess.run([sys.executable, os.path.join(HERE, script)], env=environment, check=True)
     return 0
 

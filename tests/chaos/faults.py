@@ -9,26 +9,33 @@ import shutil
 import signal
 import subprocess
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from tests.real.harness import PATIENCE, await_end, is_alive, kill, open_files
 
 if TYPE_CHECKING:
     import random
-    from collections.abc import Callable, Iterator
-    from pathlib import Path
+    from collections.abc import Callable
 
+    from tests.chaos.disk import SmallDisk
     from tests.real.harness import Site
 
-__all__ = ["Chaos", "command_of"]
+__all__ = ["Chaos", "Disks", "command_of"]
 
-_SIZE = 2 << 20
-"""Bytes of the small file systems."""
+
+class Disks(NamedTuple):
+    """The file systems of a site."""
+
+    state: SmallDisk
+    logs: SmallDisk
+    journal: SmallDisk
 
 
 def send(pid: int, number: int) -> None:
+    """Send a signal, if there is a process (0: there is none just now)."""
     with contextlib.suppress(ProcessLookupError):
-        os.kill(pid, number)
+        if pid:
+            os.kill(pid, number)
 
 
 def command_of(pid: int) -> bytes:
@@ -40,62 +47,37 @@ def command_of(pid: int) -> bytes:
         return b""
 
 
-class SmallDisk:
-    """A file system in memory of its own, that can be filled or made read-only."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        path.mkdir(exist_ok=True)
-        subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={_SIZE},mode=755", "none", path], check=True)
-
-    @contextlib.contextmanager
-    def full(self) -> Iterator[None]:
-        """Leave not a byte free."""
-        ballast = self.path / "ballast"
-        with ballast.open("wb", buffering=0) as file, contextlib.suppress(OSError):
-            for size in (65536, 512, 1):
-                with contextlib.suppress(OSError):
-                    while True:
-                        file.write(bytes(size))
-        try:
-            yield
-        finally:
-            ballast.unlink()
-
-    @contextlib.contextmanager
-    def read_only(self) -> Iterator[bool]:
-        """Allow no more writing; yields False where files that are open for writing do not let us."""
-        done = subprocess.run(["mount", "-o", "remount,ro", self.path], capture_output=True).returncode == 0
-        try:
-            yield done
-        finally:
-            subprocess.run(["mount", "-o", f"remount,rw,size={_SIZE}", self.path], check=True)
-
-    def close(self) -> None:
-        """Take it away."""
-        subprocess.run(["umount", "-l", self.path], check=True)
-
-
 class Chaos:
-    """Faults of one site, chosen by ``chance``; those of the disks need ``state`` and ``logs`` (only root can)."""
+    """Faults of one site, chosen by ``chance``; those of the disks need ``disks`` (which only root can make)."""
 
-    def __init__(self, site: Site, chance: random.Random, state: SmallDisk | None, logs: SmallDisk | None) -> None:
+    def __init__(self, site: Site, chance: random.Random, disks: Disks | None) -> None:
         self.site = site
         self.chance = chance
-        self.state = state
-        self.logs = logs
-        self.faults: list[Callable[[], None]] = [
-            self.kill_supervisor, self.kill_keeper, self.kill_both, self.kill_launcher, self.kill_programs,
-            self.pause_keeper, self.pause_supervisor, self.kill_while_restarting, self.kill_programs_of_nobody,
-            self.upgrade, self.kill_while_upgrading, self.kill_programs_while_upgrading, self.kill_while_starting,
-            self.spoil_record, self.run_out_of_descriptors, self.run_out_of_memory, self.end_group,
-        ]  # fmt: skip
+        self.disks = disks
+
+    def faults(self) -> dict[str, list[Callable[[], None]]]:
+        """Return what can be done here, by kind."""
+        found: dict[str, list[Callable[[], None]]] = {
+            "deaths": [
+                self.kill_supervisor, self.kill_keeper, self.kill_both, self.kill_launcher,
+                self.kill_launcher_while_starting, self.kill_programs, self.kill_programs_of_nobody,
+                self.kill_job_server, self.kill_workers, self.end_group, self.pause_keeper, self.pause_supervisor,
+                self.pause_job_server, self.pause_programs,
+            ],
+            "moments": [
+                self.kill_while_restarting, self.kill_while_starting, self.upgrade, self.kill_while_upgrading,
+                self.kill_programs_while_upgrading, self.spoil_record, self.spoil_pid_file, self.remove_state,
+            ],
+            "shortages": [self.run_out_of_descriptors, self.run_out_of_memory],
+        }  # fmt: skip
         if shutil.which("strace"):
-            self.faults.append(self.slow_disk)
-        if state and logs:
-            self.faults += [
-                self.full_state, self.full_state_and_kill, self.full_logs, self.read_only_state, self.read_only_logs
+            found["shortages"].append(self.slow_disk)
+        if self.disks:
+            found["shortages"] += [
+                self.full_state, self.full_state_and_kill, self.full_logs, self.full_journal, self.read_only_state,
+                self.read_only_logs,
             ]  # fmt: skip
+        return found
 
     # ------------------------------------------------------------------ what there is
 
@@ -111,6 +93,22 @@ class Chaos:
         end = time.monotonic() + PATIENCE
         while set(pids) & set(self.pids()):
             assert time.monotonic() < end, self.site.own_log()
+
+    def kill_some(self) -> None:
+        """Kill programs and wait until they have been started again."""
+        pids = self.some()
+        for pid in pids:
+            send(pid, signal.SIGKILL)
+        self.await_restart(pids)
+
+    def kill_some_unseen(self) -> None:
+        """Kill programs and wait until they are dead, whatever comes of it."""
+        self.kill_unseen(self.some())
+
+    def kill_unseen(self, pids: list[int]) -> None:
+        for pid in filter(None, pids):  # 0: there is none just now
+            send(pid, signal.SIGKILL)
+            await_end(pid)
 
     def pause_a_moment(self) -> None:
         """Let a random part of half a second pass: where in what goes on the next fault falls is the point."""
@@ -143,9 +141,23 @@ class Chaos:
             if b"launcher.py" in command_of(pid):
                 kill(pid)
 
-    def kill_programs(self) -> None:
-        for pid in self.some():
+    def kill_launcher_while_starting(self) -> None:
+        """Kill the launcher at about the time when it starts programs."""
+        pids = [status["pid"] for status in self.site.client.statuses(["limited"]) if status["pid"]]
+        for pid in pids:
             send(pid, signal.SIGKILL)
+        time.sleep(self.chance.random() / 20)
+        self.kill_launcher()
+        self.await_restart(pids)
+
+    def kill_programs(self) -> None:
+        self.kill_some_unseen()
+
+    def kill_job_server(self) -> None:
+        self.kill_unseen([self.site.status("jobs")["pid"]])
+
+    def kill_workers(self) -> None:
+        self.kill_unseen([status["pid"] for status in self.site.client.statuses(["work"])])
 
     def kill_programs_of_nobody(self) -> None:
         pids = self.some()
@@ -175,27 +187,37 @@ class Chaos:
 
     def end_group(self) -> None:
         """Kill the main process of a group whose other members go on and ignore TERM."""
-        pid = self.site.status("family")["pid"]
-        if pid:
-            send(pid, signal.SIGKILL)
+        self.kill_unseen([self.site.status("family")["pid"]])
 
     # ------------------------------------------------------------------ pauses
 
     def pause_keeper(self) -> None:
         keeper = self.site.keeper_pid()
         send(keeper, signal.SIGSTOP)
-        for pid in self.some():
-            send(pid, signal.SIGKILL)
-            await_end(pid)
+        self.kill_some_unseen()
         send(keeper, signal.SIGCONT)
 
     def pause_supervisor(self) -> None:
         supervisor, pids = self.site.supervisor_pid(), self.some()
         send(supervisor, signal.SIGSTOP)
-        for pid in pids:
-            send(pid, signal.SIGKILL)
-            await_end(pid)
+        self.kill_unseen(pids)
         send(supervisor, signal.SIGCONT)
+
+    def pause_job_server(self) -> None:
+        server = self.site.status("jobs")["pid"]
+        send(server, signal.SIGSTOP)
+        self.kill_some()
+        self.pause_a_moment()
+        send(server, signal.SIGCONT)
+
+    def pause_programs(self) -> None:
+        """Stop programs for a moment; some of them are to be restarted meanwhile."""
+        pids = self.some()
+        for pid in pids:
+            send(pid, signal.SIGSTOP)
+        self.site.act("restart", "count", "work")
+        for pid in pids:
+            send(pid, signal.SIGCONT)
 
     # ------------------------------------------------------------------ upgrades
 
@@ -223,60 +245,53 @@ class Chaos:
     # ------------------------------------------------------------------ what runs short
 
     def full_state(self) -> None:
-        assert self.state
-        with self.state.full():
-            pids = self.some()
-            for pid in pids:
-                send(pid, signal.SIGKILL)
-            self.await_restart(pids)
+        assert self.disks
+        with self.disks.state.full():
+            self.kill_some()
 
     def full_state_and_kill(self) -> None:
         """Restart programs while the state can't be written, then kill the supervisor: still no second copy."""
-        assert self.state
-        with self.state.full():
-            pids = self.some()
-            for pid in pids:
-                send(pid, signal.SIGKILL)
-            self.await_restart(pids)
+        assert self.disks
+        with self.disks.state.full():
+            self.kill_some()
             self.site.kill_supervisor()
         self.up_again()
 
     def full_logs(self) -> None:
-        assert self.logs
-        with self.logs.full():
-            pids = self.some()
-            for pid in pids:
-                send(pid, signal.SIGKILL)
-            self.await_restart(pids)
+        assert self.disks
+        with self.disks.logs.full():
+            self.kill_some()
+
+    def full_journal(self) -> None:
+        """Kill the job server while its journal can't be written."""
+        assert self.disks
+        with self.disks.journal.full():
+            self.kill_job_server()
+            self.pause_a_moment()
 
     def read_only_state(self) -> None:
         """Nobody can start while the state is read-only, and nothing happens to the programs."""
-        assert self.state
+        assert self.disks
         before = set(self.pids())
         self.site.kill_supervisor()
-        with self.state.read_only() as done:
+        with self.disks.state.read_only() as done:
             if done:
                 assert self.site.genii("up", "-d").status != 0
                 assert all(map(is_alive, before))
         self.up_again()
 
     def read_only_logs(self) -> None:
-        assert self.logs
+        assert self.disks
         kill(self.site.keeper_pid())  # it has them open for writing
-        with self.logs.read_only():
-            pids = self.some()
-            for pid in pids:
-                send(pid, signal.SIGKILL)
-            self.await_restart(pids)
+        with self.disks.logs.read_only():
+            self.kill_some()
 
     def run_out_of_descriptors(self) -> None:
         supervisor, pids = self.site.supervisor_pid(), self.some()
         before = resource.prlimit(supervisor, resource.RLIMIT_NOFILE)
         resource.prlimit(supervisor, resource.RLIMIT_NOFILE, (len(open_files(supervisor)), before[1]))
         try:
-            for pid in pids:
-                send(pid, signal.SIGKILL)
-                await_end(pid)
+            self.kill_unseen(pids)
             self.pause_a_moment()
         finally:
             resource.prlimit(supervisor, resource.RLIMIT_NOFILE, before)
@@ -288,9 +303,7 @@ class Chaos:
             size = int(file.read().split()[0]) * resource.getpagesize()
         resource.prlimit(supervisor, resource.RLIMIT_AS, (size, resource.RLIM_INFINITY))
         try:
-            for pid in pids:
-                send(pid, signal.SIGKILL)
-                await_end(pid)
+            self.kill_unseen(pids)
             self.pause_a_moment()
         finally:
             resource.prlimit(supervisor, resource.RLIMIT_AS, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
@@ -304,13 +317,28 @@ class Chaos:
             stderr=subprocess.DEVNULL,
         )  # fmt: skip
         try:
-            pids = self.some()
-            for pid in pids:
-                send(pid, signal.SIGKILL)
-            self.await_restart(pids)
+            self.kill_some()
         finally:
             tracer.terminate()
             tracer.wait()
+
+    def spoil_pid_file(self) -> None:
+        """Leave a pid file that is empty, cut off, full of zeros, or names somebody else."""
+        self.site.kill_supervisor()
+        (self.site.state_dir / "genii.pid").write_bytes(
+            self.chance.choice((b"", b"1", b"-5\n", b"%d" % os.getpid(), bytes(40)))
+        )
+        self.up_again()
+
+    def remove_state(self) -> None:
+        """Remove what is in the state directory, and kill the supervisor while programs restart."""
+        supervisor = self.site.supervisor_pid()
+        self.site.act("restart", "count", wait=False)
+        for name in ("record", "genii.pid", "genii.sock", "keeper.sock", "notify.sock"):
+            (self.site.state_dir / name).unlink(missing_ok=True)
+        time.sleep(self.chance.random() / 20)
+        kill(supervisor)
+        self.up_again()
 
     def spoil_record(self) -> None:
         """Cut the record off somewhere, or overwrite some of it, before somebody reads it.

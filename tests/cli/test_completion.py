@@ -53,6 +53,11 @@ def test_the_script_is_good_syntax(shell: str, tmp_path: Path) -> None:
 )
 def test_bash_completes(line: str, expected: set[str], served: ServedTarget, site: Path) -> None:
     (site / "x.toml").write_text("")
+    assert completed(line, site) == expected
+
+
+def completed(line: str, site: Path) -> set[str]:
+    """Return what bash would offer for the last word of a line."""
     (site / "script").write_text(render("bash", list(known_commands())))
     words = line.split(" ")
     quoted = " ".join(f"'{word}'" for word in words)
@@ -62,7 +67,7 @@ def test_bash_completes(line: str, expected: set[str], served: ServedTarget, sit
         'printf "%s\\n" "${COMPREPLY[@]}"',
         site,
     )
-    assert set(found.split()) == expected
+    return set(found.split())
 
 
 def test_fish_completes(served: ServedTarget, site: Path) -> None:
@@ -71,6 +76,32 @@ def test_fish_completes(served: ServedTarget, site: Path) -> None:
     (site / "script").write_text(render("fish", list(known_commands())))
     found = run("fish", "source ./script; complete -C 'genii sta'; complete -C 'genii stop jo'", site)
     assert {line.split("\t")[0] for line in found.splitlines()} == {"status", "start", "jobs"}
+
+
+TASKS = "import genii\n@genii.task\ndef uptime(host): ...\n@genii.task\ndef update_all(host): ...\n"
+HOSTS = '[hosts]\n"web[1-2]" = {}\ndb = {}\n[groups]\nweb = ["web[1-2]"]\n'
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("genii task up", {"uptime", "update-all"}),
+        ("genii -c genii.toml task --dry-run upt", {"uptime"}),
+        ("genii run --on we", {"web", "web1", "web2"}),
+        ("genii run --on db,!we", {"db,!web", "db,!web1", "db,!web2"}),
+        ("genii status --on d", {"db"}),
+        ("genii task uptime --on al", {"all"}),
+    ],
+)
+def test_bash_completes_tasks_and_hosts(line: str, expected: set[str], tmp_path: Path) -> None:
+    (tmp_path / "tasks.py").write_text(TASKS)
+    (tmp_path / "genii.toml").write_text(HOSTS)
+    assert completed(line, tmp_path) == expected
+
+
+def test_a_broken_file_of_tasks_completes_nothing(tmp_path: Path) -> None:
+    (tmp_path / "tasks.py").write_text("import nothing_of_this_name\n")
+    assert completed("genii task up", tmp_path) == set()
 
 
 def test_names_are_not_asked_of_a_supervisor_that_is_not_there(site: Path) -> None:

@@ -16,6 +16,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.ports import free_port
 
 from genii.system.pidfile import PidFile
 from genii.system.procfs import read_stat
@@ -133,13 +134,6 @@ def test_a_ready_line_that_never_comes_ends_with_124_and_nothing_left(shell: She
         assert "starting\ngenii: timed out after 0.7 seconds, waiting for a line" in started.stderr.read()
     assert started.returncode == 124
     wait_gone(pid)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 SERVER = "import socket, sys; s = socket.create_server(('127.0.0.1', int(sys.argv[1]))); s.accept(); s.accept()"

@@ -2,36 +2,17 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
 import subprocess
 import sys
-import time
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.debian import install_packages
+from tests.ports import free_port, wait_for_port
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-def wait_for_port(port: int, process: subprocess.Popen[bytes]) -> bool:
-    deadline = time.monotonic() + 20
-    while time.monotonic() < deadline and process.poll() is None:
-        try:
-            socket.create_connection(("127.0.0.1", port), 1).close()
-        except OSError:
-            time.sleep(0.02)
-        else:
-            return True
-    return False
 
 
 @pytest.fixture(scope="session")
@@ -53,13 +34,7 @@ def debian(install: Callable[..., None]) -> Callable[[str, str], str]:
 @pytest.fixture(scope="session")
 def install() -> Callable[..., None]:
     """Install Debian packages, if we may."""
-    return install_packages if os.geteuid() == 0 and shutil.which("apt-get") else lambda *_: None
-
-
-def install_packages(*packages: str) -> None:
-    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    words = ["apt-get", "-o", "DPkg::Lock::Timeout=300", "install", "-y", "-q", "--no-install-recommends", *packages]
-    subprocess.run(words, env=environment, capture_output=True, timeout=600, check=False)
+    return install_packages
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import pytest
-from tests.compat.conftest import free_port
+from tests.ports import free_port
 
 from genii.errors import CheckFailed
 from genii.fleet.local import LocalTransport

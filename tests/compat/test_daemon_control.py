@@ -12,6 +12,7 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.debian import install_packages
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -65,13 +66,7 @@ def daemon_control() -> None:
     check = ["perl", "-MDaemon::Control", "-e", "1"]
     if shutil.which("perl") and subprocess.run(check, capture_output=True).returncode == 0:
         return
-    if os.geteuid() == 0 and shutil.which("apt-get"):
-        environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-        for words in (
-            ["apt-get", "update", "-q"],
-            ["apt-get", "install", "-y", "-q", "-o", "DPkg::Lock::Timeout=200", "libdaemon-control-perl"],
-        ):
-            subprocess.run(words, capture_output=True, env=environment, timeout=300)
+    install_packages("libdaemon-control-perl")
     if not shutil.which("perl") or subprocess.run(check, capture_output=True).returncode:
         pytest.skip("Daemon::Control is not installed: apt install libdaemon-control-perl")
 

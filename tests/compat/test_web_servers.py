@@ -12,8 +12,7 @@ import time
 from pathlib import Path
 
 import pytest
-
-from .conftest import free_port
+from tests.ports import free_port
 
 pytestmark = [pytest.mark.compat, pytest.mark.slow]
 

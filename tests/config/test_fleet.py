@@ -54,7 +54,7 @@ def test_hosts_and_groups_are_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ('[fleet]\ntransport = "telnet"', "2:13: transport: expected asyncssh, local or openssh"),
+        ('[fleet]\ntransport = "telnet"', "2:13: transport: expected asyncssh, local, openssh or salt"),
         ('[fleet]\nconnect_timeout = "soon"', "2:19: connect_timeout: 'soon' is not a duration"),
         ("[fleet]\nlimits = 3", "2:1: limits: unknown key .did you mean 'limit'"),
         ('[fleet]\nknown_hosts = "off"', "2:15: known_hosts: expected accept-new or strict"),

@@ -11,7 +11,9 @@ import pytest
 
 from genii.control import rows
 from genii.control.client import Client
+from genii.control.declared import DeclaredProgram, DeclaredSchedule
 from genii.control.query import LogLines
+from genii.control.queues import JobServer, QueuedFunction, QueuedJob
 from genii.errors import ConfigError, NotAllowed, NotRunning, Problem, TimedOut, UnknownProgram, UsageError
 from genii.supervise import report
 from genii.supervise.report import Difference
@@ -285,6 +287,12 @@ def test_a_path_too_long_for_a_socket_address_is_told(tmp_path: Path) -> None:
         (rows.EventRow, report.Event),
         (rows.DifferenceRow, report.Difference),
         (rows.LogRow, LogLines),
+        (rows.PoolRow, report.PoolStatus),
+        (rows.ProgramRow, DeclaredProgram),
+        (rows.ScheduleRow, DeclaredSchedule),
+        (rows.ServerRow, JobServer),
+        (rows.FunctionRow, QueuedFunction),
+        (rows.QueuedJobRow, QueuedJob),
     ],
 )
 def test_the_rows_of_the_client_have_the_keys_of_the_reports(row: type, record: type[msgspec.Struct]) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gzip
 import os
 from typing import TYPE_CHECKING
@@ -9,15 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from genii.control.follow import Follower
-from genii.control.logs import tail
+from genii.control.logs import Place, tail
 from genii.control.timestamp import line_time
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     import pytest
-
-    from genii.control.logs import Place
 
 
 def last(path: Path, count: int, since: float = 0.0, until: Place | None = None) -> list[str]:
@@ -186,6 +185,57 @@ def test_what_is_followed_and_what_was_before_join_without_a_gap(tmp_path: Path)
                 assert await anext(follower.lines()) == ["3"]
 
         asyncio.run(main())
+
+
+def test_goes_on_at_a_place_wherever_rotation_has_moved_it(tmp_path: Path) -> None:
+    path = tmp_path / "a.log"
+    path.write_text("1\n2\npart")
+
+    async def read(follower: Follower, last: str) -> list[str]:
+        seen: list[str] = []
+        async with asyncio.timeout(20):
+            async for lines in follower.lines():
+                seen += lines
+                if seen[-1] == last:
+                    return seen
+        raise AssertionError
+
+    async def main() -> None:
+        with Follower(str(path)) as follower:
+            place = follower.here
+        assert place is not None
+        assert place.offset == 4
+        with path.open("a") as file:
+            file.write(" is whole\n")
+        for number in (3, 4):
+            rotate(path)
+            path.write_text(f"{number}\nunfinished")
+        after = {(place.device, place.inode): place.offset}
+        with Follower(str(path), after) as follower:
+            assert follower.place is None
+            assert await read(follower, "4") == ["part is whole", "3", "unfinished", "4"]
+            place = follower.here
+        assert place is not None
+        with path.open("a") as file:
+            file.write(" 5\n")
+        with Follower(str(path), {(place.device, place.inode): place.offset}) as follower:
+            assert await read(follower, "unfinished 5") == ["unfinished 5"]
+        with Follower(str(path), {(place.device, 0): 7}) as follower:  # it is gone: with what there is
+            assert await read(follower, "unfinished 5") == ["4", "unfinished 5"]
+
+    asyncio.run(main())
+
+
+@given(device=st.integers(0, 1 << 64), inode=st.integers(0, 1 << 64), offset=st.integers(0, 1 << 64))
+def test_a_place_is_read_as_it_was_written(device: int, inode: int, offset: int) -> None:
+    place = Place(device, inode, offset)
+    assert Place.parse(str(place)) == place
+
+
+@given(st.text() | st.from_regex(r"[0-9a-f_+-]*(\.[0-9a-f-]*)*", fullmatch=True))
+def test_what_is_no_place_is_refused(text: str) -> None:
+    with contextlib.suppress(ValueError):
+        assert Place.parse(text).offset >= 0
 
 
 def test_a_follower_that_is_left_takes_nobody_elses_descriptor_with_it(tmp_path: Path) -> None:

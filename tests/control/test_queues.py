@@ -6,6 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.compat.conftest import debian, gearmand, install  # noqa: F401 -- fixtures
 
 from genii.control.queues import Queues
 from genii.errors import GeniiError, UsageError
@@ -13,7 +14,7 @@ from genii.gearman.client import Client
 from genii.testing.job_server import ServerThread, job_servers
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 
 @pytest.fixture
@@ -37,6 +38,27 @@ def test_jobs_that_wait_are_counted_looked_at_and_cancelled(server: ServerThread
         assert all(job.payload.isprintable() for job in jobs)
         await queues.cancel(server.address, handles[0])
         assert [job.handle for job in await queues.peek(server.address, "resize", 10)] == handles[1:]
+
+    asyncio.run(main())
+
+
+@pytest.mark.compat
+def test_gearmand_serves_as_well_and_tells_what_it_knows(gearmand: Callable[..., int]) -> None:  # noqa: F811
+    address = f"127.0.0.1:{gearmand()}"
+    with Client([address]) as client:
+        handle = str(client.submit("resize", b"one"))
+
+    async def main() -> None:
+        queues = Queues(lambda: (address,))
+        (found,) = await queues.servers()
+        (function,) = [one for one in found.functions if one.name == "resize"]
+        assert (found.error, function.waiting, function.running, function.workers) == ("", 1, 0, 0)
+        assert (function.completed, function.failed, function.median, function.late) == (None,) * 4
+        with pytest.raises(GeniiError, match="can't list the jobs of one function"):
+            await queues.peek(address, "resize", 10)
+        assert [job.handle for job in await queues.peek(address, "", 10)] == [handle]
+        with pytest.raises(GeniiError, match="end it where it runs"):
+            await queues.drain(address)
 
     asyncio.run(main())
 

@@ -1,12 +1,17 @@
-"""Logins of browsers, as values."""
+"""Logins of browsers, as values; and what was done, as a file."""
 
 from __future__ import annotations
 
+import json
+import tempfile
+from pathlib import Path
+
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from genii.control.access import Account, Role
+from genii.control.audit import Audit
 from genii.control.sessions import Sessions, cookie_value, forgery_token
 
 ME = Account("me", "scrypt$one", Role.OPERATOR)
@@ -95,3 +100,22 @@ def test_the_pages_token_tells_nothing_of_the_cookies() -> None:
 )
 def test_a_cookie_is_found_among_others(header: str, value: str) -> None:
     assert cookie_value(header, "genii") == value
+
+
+@given(
+    st.binary(max_size=200)
+    | st.lists(st.text() | st.floats(allow_nan=False)).map(lambda value: json.dumps(value).encode())
+)
+@example(b'{"a":{"x":' + b"[" * 100000)
+def test_what_is_no_sessions_is_forgotten(data: bytes) -> None:
+    assert len(Sessions(data)) == 0
+
+
+@given(st.lists(st.binary(max_size=100), max_size=5))
+@example([b'{"x":' + b"[" * 30000])
+def test_an_audit_log_that_is_damaged_is_read_as_far_as_it_goes(lines: list[bytes]) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "audit")
+        path.write_bytes(b"\n".join(lines) + b"\n")
+        Audit(str(path)).note("me", "here", "start", "web", "done")
+        assert [entry.action for entry in Audit(str(path)).recent()] == ["start"]

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
-from tests.fleet.conftest import install_package
+from tests.debian import install_packages
 
 from genii.config.deploy import Deployment, Origin
 from genii.deploy.deployer import Deployer, Identity
@@ -42,7 +42,7 @@ def git(folder: Path, *words: str) -> str:
 def need_git() -> None:
     """Install git where it is missing and we may; else leave the test out."""
     if shutil.which("git") is None:
-        install_package("git")
+        install_packages("git")
     if shutil.which("git") is None:
         pytest.skip("git is not here; install the Debian package git")
 

@@ -4,31 +4,24 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
 import subprocess
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.debian import install_packages
+from tests.fleet.salt_site import SaltSite, run_salt
+from tests.keyrings import keyring  # noqa: F401 -- a fixture
+from tests.ports import free_port, wait_for_port
 
 from genii.config.fleet import FleetSettings
 from genii.fleet.transport import Host
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
 SFTP_SERVERS = ("/usr/lib/openssh/sftp-server", "/usr/libexec/openssh/sftp-server")
-
-
-def install_package(name: str) -> None:
-    if os.geteuid() != 0 or shutil.which("apt-get") is None:
-        return
-    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    words = ["apt-get", "-o", "DPkg::Lock::Timeout=300", "install", "-y", "-q", "--no-install-recommends", name]
-    if subprocess.run(words, env=environment, capture_output=True, timeout=600).returncode:
-        subprocess.run(["apt-get", "update", "-q"], env=environment, capture_output=True, timeout=600)
-        subprocess.run(words, env=environment, capture_output=True, timeout=600)
 
 
 @pytest.fixture(scope="session")
@@ -36,8 +29,7 @@ def sshd_program() -> str:
     """Return the path of sshd, installing Debian's when it is missing and we may."""
     path = os.environ["PATH"] + ":/usr/sbin"
     if shutil.which("sshd", path=path) is None or shutil.which("ssh") is None:
-        install_package("openssh-server")
-        install_package("openssh-client")
+        install_packages("openssh-server", "openssh-client")
     found = shutil.which("sshd", path=path)
     if found is None:
         pytest.skip("sshd is not here; install the Debian package openssh-server")
@@ -102,7 +94,7 @@ SetEnv SHLVL=2
 {more}
 """
 CLIENT = """\
-Host 127.*
+Host {hosts}
     Port {port}
     User {user}
     IdentityFile {folder}/user_key
@@ -114,28 +106,10 @@ Host 127.*
 """
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-def accepts(port: int, process: subprocess.Popen[bytes]) -> bool:
-    import time
-
-    deadline = time.monotonic() + 20
-    while time.monotonic() < deadline and process.poll() is None:
-        try:
-            socket.create_connection(("127.0.0.1", port), 1).close()
-        except OSError:
-            time.sleep(0.02)
-        else:
-            return True
-    return False
-
-
-def start_sshd(program: str, folder: Path, more: str) -> tuple[Sshd, subprocess.Popen[bytes]]:
+def start_sshd(
+    program: str, folder: Path, more: str, *, within: Sequence[str] = (), address: str = ""
+) -> tuple[Sshd, subprocess.Popen[bytes]]:
+    """Start an sshd on all addresses of this machine, or by the words ``within`` where it has another one."""
     import pwd
 
     if os.geteuid() == 0:
@@ -146,15 +120,16 @@ def start_sshd(program: str, folder: Path, more: str) -> tuple[Sshd, subprocess.
     user = pwd.getpwuid(os.geteuid()).pw_name
     sftp = next((path for path in SFTP_SERVERS if os.path.exists(path)), "internal-sftp")
     public = " ".join((folder / "host_key.pub").read_text().split()[:2])
+    known = (address,) if address else ("127.7.*", "127.0.0.1")
     for _ in range(5):  # somebody else may take the free port first
         port = free_port()
         listen = f"Port {port}\nListenAddress 0.0.0.0"
         (folder / "sshd_config").write_text(SERVER.format(listen=listen, folder=folder, sftp=sftp, more=more))
-        (folder / "ssh_config").write_text(CLIENT.format(port=port, user=user, folder=folder))
-        (folder / "known_hosts").write_text(f"[127.7.*]:{port} {public}\n[127.0.0.1]:{port} {public}\n")
-        words = [program, "-D", "-f", str(folder / "sshd_config"), "-E", str(folder / "sshd.log")]
+        (folder / "ssh_config").write_text(CLIENT.format(hosts=address or "127.*", port=port, user=user, folder=folder))
+        (folder / "known_hosts").write_text("".join(f"[{name}]:{port} {public}\n" for name in known))
+        words = [*within, program, "-D", "-f", str(folder / "sshd_config"), "-E", str(folder / "sshd.log")]
         process = subprocess.Popen(words, stdin=subprocess.DEVNULL)
-        if accepts(port, process):
+        if wait_for_port(port, process, address or "127.0.0.1"):
             settings = FleetSettings(ssh_config=str(folder / "ssh_config"), connect_timeout=30.0)
             return Sshd(folder, port, user, settings, process.pid), process
         process.kill()
@@ -188,3 +163,45 @@ def sshd(start_server: Callable[..., Sshd]) -> Sshd:
 def server(request: pytest.FixtureRequest, sshd: Sshd) -> Sshd:
     """The shared sshd, by each SSH transport."""
     return replace(sshd, settings=sshd.configured(transport=request.param))
+
+
+Reached = tuple[FleetSettings, Host]
+"""A host, and the settings by which it is reached."""
+SALT = pytest.param(
+    "salt", marks=[pytest.mark.slow, pytest.mark.compat, pytest.mark.xdist_group("salt"), pytest.mark.timeout(1200)]
+)
+
+
+def reach(request: pytest.FixtureRequest) -> Reached:
+    if request.param == "local":
+        return FleetSettings(transport="local"), Host("here")
+    if request.param == "salt":
+        return request.getfixturevalue("salt"), Host("one")
+    server: Sshd = request.getfixturevalue("sshd")
+    return server.configured(transport=request.param), server.host()
+
+
+@pytest.fixture(params=["asyncssh", "openssh", "local"])
+def reached(request: pytest.FixtureRequest) -> Reached:
+    """A host by each transport that carries dialogues."""
+    return reach(request)
+
+
+@pytest.fixture(params=["asyncssh", "openssh", "local", SALT])
+def carried(request: pytest.FixtureRequest) -> Reached:
+    """A host by each transport."""
+    return reach(request)
+
+
+@pytest.fixture(scope="session")
+def salt_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SaltSite]:
+    """A Salt master with the minions ``one`` and ``two``."""
+    with run_salt(tmp_path_factory.mktemp("salt")) as site:
+        yield site
+
+
+@pytest.fixture
+def salt(salt_site: SaltSite, monkeypatch: pytest.MonkeyPatch) -> FleetSettings:
+    """The settings by which they are reached; Salt's programs are found."""
+    monkeypatch.setenv("PATH", f"{salt_site.programs}:{os.environ['PATH']}")
+    return FleetSettings(transport="salt", salt_config=str(salt_site.master_folder), connect_timeout=60.0)

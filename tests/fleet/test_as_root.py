@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytest
-from tests.fleet.conftest import install_package
+from tests.debian import install_packages
+from tests.fleet.command_line import genii
 
 from genii.errors import CommandFailed
 from genii.fleet.engine import Fleet
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.fleet.conftest import Sshd
+    from tests.keyrings import Keyring
 
 T = TypeVar("T")
 
@@ -60,7 +62,7 @@ class Admin:
 @pytest.fixture(scope="module")
 def admin(start_server: Callable[..., Sshd]) -> Iterator[Admin]:
     if shutil.which("sudo") is None:
-        install_package("sudo")
+        install_packages("sudo")
     if shutil.which("sudo") is None:
         pytest.skip("sudo is not here")
     name, password = f"genii-{uuid.uuid4().hex[:8]}", f"pass word {uuid.uuid4().hex[:8]}"
@@ -111,6 +113,18 @@ def test_a_wrong_password_is_told_without_it(admin: Admin) -> None:
 def test_a_password_that_is_not_given_is_missed(admin: Admin) -> None:
     with pytest.raises(CommandFailed, match="sudo asks for a password"):
         admin.run(lambda host: host.sudo("id"), password="")
+
+
+def test_the_password_comes_from_the_keyring(admin: Admin, keyring: Keyring, tmp_path: Path) -> None:
+    (tmp_path / "genii.toml").write_text(f'[fleet]\nssh_config = "{admin.server.folder}/ssh_config"\n')
+    where = f"{admin.name}@{admin.server.host().name}"
+    keyring.set("fleet", admin.password)
+    ended = genii(tmp_path, "run", "--on", where, "--sudo-password", "keyring:fleet", "--", "sudo -k; id -un")
+    assert (ended.status, ended.out) == (0, "root\n"), ended.err
+    keyring.set("fleet", "wr0ng")
+    ended = genii(tmp_path, "run", "--on", where, "--sudo-password", "keyring:fleet", "--json", "--", "id -un")
+    assert ended.rows[0]["error"].endswith("sudo does not accept the password")
+    assert "wr0ng" not in ended.out + ended.err
 
 
 def test_who_may_not_use_sudo_is_told(admin: Admin) -> None:

@@ -11,7 +11,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tests.fleet.conftest import install_package
+from tests.debian import install_packages
 
 from genii.errors import UsageError
 from genii.fleet.bootstrap import bootstrap
@@ -169,7 +169,7 @@ def debian(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     if os.geteuid() != 0:
         pytest.skip("only root can install a Debian into a folder")
     if shutil.which("debootstrap", path=os.environ["PATH"] + ":/usr/sbin") is None:
-        install_package("debootstrap")
+        install_packages("debootstrap")
     program = shutil.which("debootstrap", path=os.environ["PATH"] + ":/usr/sbin")
     if program is None:
         pytest.skip("debootstrap is not here")

@@ -210,8 +210,10 @@ def test_much_output_without_a_line_end_takes_little_memory(web: Path) -> None:
     [
         (["--on", "wbe", "--", "true"], "there is no host or group 'wbe' (did you mean 'web'?)"),
         (["--", "true"], "no hosts are named"),
-        (["--on", "web", "--batch", "x", "--", "true"], "'x' is no batch"),
-        (["--on", "web", "--max-fail", "x", "--", "true"], "neither a number nor a percentage"),
+        (["--on", "web", "--batch", "x", "--", "true"], "--batch: 'x' is no batch"),
+        (["--on", "web", "--timeout", "soon", "--", "true"], "--timeout: 'soon' is not a duration"),
+        (["--on", "web", "--connect-timeout", "1x", "--", "true"], "--connect-timeout: '1x' is not a duration"),
+        (["--on", "web", "--max-fail", "x", "--", "true"], "--max-fail: 'x' is neither a number nor a percentage"),
         (["--on", "web", "--limit", "0", "--", "true"], "is not a number of hosts"),
         (["--on", "web", "--env", "A", "--", "true"], "write NAME=VALUE"),
         (["--on", "web", "--env", "1A=2", "--", "true"], "is not the name of a variable"),

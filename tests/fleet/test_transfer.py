@@ -7,15 +7,12 @@ import os
 import subprocess
 from typing import TYPE_CHECKING
 
-import msgspec
 import pytest
 
-from genii.config.fleet import FleetSettings
 from genii.errors import CommandFailed, PeerError, UsageError
 from genii.fleet.command import Command
 from genii.fleet.manifest import Entry, differing, part_name, read_listing
 from genii.fleet.transfer import Access, Get, Moved, Put, get, put
-from genii.fleet.transport import Host
 from genii.fleet.tree import scan
 from genii.fleet.ways import open_transport
 
@@ -23,20 +20,11 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
     from pathlib import Path
 
-    from tests.fleet.conftest import Sshd
+    from tests.fleet.conftest import Reached, Sshd
 
     from genii.fleet.transport import Connection
 
-Reached = tuple[FleetSettings, Host]
 ACCESS = Access(Command(""))
-
-
-@pytest.fixture(params=["asyncssh", "openssh", "local"])
-def reached(request: pytest.FixtureRequest) -> Reached:
-    if request.param == "local":
-        return FleetSettings(transport="local"), Host("here")
-    server: Sshd = request.getfixturevalue("sshd")
-    return msgspec.structs.replace(server.settings, transport=request.param), server.host()
 
 
 def on(reached: Reached, work: Callable[[Connection], Awaitable[Moved]]) -> Moved:
@@ -112,12 +100,12 @@ def test_a_file_goes_into_a_directory_that_is_there(reached: Reached, tmp_path: 
     assert (tmp_path / "folder" / "source").read_bytes() == b"contents"
 
 
-def test_a_tree_arrives_as_it_is(reached: Reached, tmp_path: Path) -> None:
+def test_a_tree_arrives_as_it_is(carried: Reached, tmp_path: Path) -> None:
     source, target = make_tree(tmp_path / "source"), tmp_path / "target"
-    moved, _ = send(reached, source, str(target))
+    moved, _ = send(carried, source, str(target))
     assert moved.files == 6
     assert tree_of(target) == tree_of(source)
-    assert send(reached, source, str(target)) == (Moved(0, 0, 6), 0)
+    assert send(carried, source, str(target)) == (Moved(0, 0, 6), 0)
 
 
 def test_only_what_differs_is_sent(reached: Reached, tmp_path: Path) -> None:
@@ -140,13 +128,13 @@ def test_a_dry_run_tells_and_changes_nothing(reached: Reached, tmp_path: Path) -
     assert not (tmp_path / "target").exists()
 
 
-def test_goes_on_where_it_was_cut_off(reached: Reached, tmp_path: Path) -> None:
+def test_goes_on_where_it_was_cut_off(carried: Reached, tmp_path: Path) -> None:
     source, target = tmp_path / "source", tmp_path / "target"
     source.write_bytes(os.urandom(1_000_000))
     (entry,) = scan(str(source))
     part = tmp_path / part_name("target", entry.digest)
     part.write_bytes(source.read_bytes()[:700_000])
-    assert send(reached, source, str(target))[1] == 300_000
+    assert send(carried, source, str(target))[1] == 300_000
     assert target.read_bytes() == source.read_bytes()
     assert not part.exists()
 
@@ -160,16 +148,16 @@ def test_a_part_that_is_wrong_is_sent_anew(reached: Reached, tmp_path: Path) -> 
     assert target.read_bytes() == source.read_bytes()
 
 
-def test_fetches_a_tree_with_its_modes_and_only_what_differs(reached: Reached, tmp_path: Path) -> None:
+def test_fetches_a_tree_with_its_modes_and_only_what_differs(carried: Reached, tmp_path: Path) -> None:
     source = make_tree(tmp_path / "source")
-    assert fetch(reached, str(source), tmp_path / "here").files == 6
+    assert fetch(carried, str(source), tmp_path / "here").files == 6
     wanted = {name: seen for name, seen in tree_of(source).items() if name not in ("link", "empty")}
     found = tree_of(tmp_path / "here")
     assert {name: seen for name, seen in found.items() if (source / name).is_file()} == {
         name: seen for name, seen in wanted.items() if (source / name).is_file()
     }
     (tmp_path / "here" / "plain").write_text("changed")
-    assert fetch(reached, str(source), tmp_path / "here") == Moved(1, 6, 5)
+    assert fetch(carried, str(source), tmp_path / "here") == Moved(1, 6, 5)
 
 
 def test_fetching_goes_on_where_it_was_cut_off(reached: Reached, tmp_path: Path) -> None:
@@ -189,12 +177,12 @@ def test_what_is_not_there_can_not_be_fetched(reached: Reached, tmp_path: Path) 
         fetch(reached, str(tmp_path / "nothing-here"), tmp_path / "here")
 
 
-def test_what_may_not_be_written_is_told(reached: Reached, tmp_path: Path) -> None:
+def test_what_may_not_be_written_is_told(carried: Reached, tmp_path: Path) -> None:
     source = tmp_path / "source"
     source.write_text("x")
     (tmp_path / "file").write_text("not a directory")
     with pytest.raises(CommandFailed, match=r"(?i)file exists|not a directory"):
-        send(reached, source, str(tmp_path / "file" / "target"))
+        send(carried, source, str(tmp_path / "file" / "target"))
 
 
 @pytest.fixture

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import os
+import subprocess
 from typing import TYPE_CHECKING
 
-import msgspec
 import pytest
 
-from genii.config.fleet import FleetSettings
+from genii.fleet.openssh import OpenSshTransport
+from genii.fleet.ssh_config import SshConfig
 from genii.fleet.transport import ConnectionFailed, Host
 from genii.fleet.ways import open_transport
 
@@ -17,19 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from pathlib import Path
 
-    from tests.fleet.conftest import Sshd
+    from tests.fleet.conftest import Reached, Sshd
 
     from genii.fleet.transport import Connection, RemoteProcess
-
-Reached = tuple[FleetSettings, Host]
-
-
-@pytest.fixture(params=["asyncssh", "openssh", "local"])
-def reached(request: pytest.FixtureRequest) -> Reached:
-    if request.param == "local":
-        return FleetSettings(transport="local"), Host("here")
-    server: Sshd = request.getfixturevalue("sshd")
-    return msgspec.structs.replace(server.settings, transport=request.param), server.host()
 
 
 def use(reached: Reached, work: Callable[[Connection], Awaitable[None]]) -> None:
@@ -57,19 +48,20 @@ async def everything(read: Callable[[], Awaitable[bytes]]) -> bytes:
 
 
 async def finish(process: RemoteProcess) -> tuple[int, bytes, bytes]:
+    await process.write_end()
     output, errors = await asyncio.gather(everything(process.read), everything(process.read_error))
     return await process.wait(), output, errors
 
 
-def test_keeps_the_streams_and_the_exit_status_apart(reached: Reached) -> None:
+def test_keeps_the_streams_and_the_exit_status_apart(carried: Reached) -> None:
     async def work(connection: Connection) -> None:
         process = await connection.start("echo out; echo err >&2; exit 3")
         assert await finish(process) == (3, b"out\n", b"err\n")
 
-    use(reached, work)
+    use(carried, work)
 
 
-def test_sends_input_and_its_end(reached: Reached) -> None:
+def test_sends_input_and_its_end(carried: Reached) -> None:
     async def work(connection: Connection) -> None:
         process = await connection.start("wc -c")
         await process.write(b"x" * 100_000)
@@ -77,10 +69,10 @@ def test_sends_input_and_its_end(reached: Reached) -> None:
         status, output, _ = await finish(process)
         assert (status, output.strip()) == (0, b"100000")
 
-    use(reached, work)
+    use(carried, work)
 
 
-def test_runs_commands_at_once_over_one_connection(reached: Reached) -> None:
+def test_runs_commands_at_once_over_one_connection(carried: Reached) -> None:
     async def work(connection: Connection) -> None:
         async def one(number: int) -> bytes:
             process = await connection.start(f"echo {number}")
@@ -88,10 +80,10 @@ def test_runs_commands_at_once_over_one_connection(reached: Reached) -> None:
 
         assert await asyncio.gather(*map(one, range(5))) == [b"%d\n" % number for number in range(5)]
 
-    use(reached, work)
+    use(carried, work)
 
 
-def test_bytes_of_all_kinds_come_as_they_are(reached: Reached) -> None:
+def test_bytes_of_all_kinds_come_as_they_are(carried: Reached) -> None:
     async def work(connection: Connection) -> None:
         process = await connection.start("cat")
         data = bytes(range(256)) * 16
@@ -99,7 +91,7 @@ def test_bytes_of_all_kinds_come_as_they_are(reached: Reached) -> None:
         await process.write_end()
         assert await finish(process) == (0, data, b"")
 
-    use(reached, work)
+    use(carried, work)
 
 
 def test_a_terminal_is_one(reached: Reached) -> None:
@@ -184,3 +176,16 @@ def test_an_unknown_host_key_is_refused(server: Sshd) -> None:
 def test_a_key_that_is_not_accepted_is_told(server: Sshd) -> None:
     with pytest.raises(ConnectionFailed, match=r"(?i)does not let .* in|permission denied"):
         use((server.settings, Host("127.7.0.3", user="nobody-here")), fail)
+
+
+@pytest.mark.parametrize(("more", "interval"), [("", 15), ("ServerAliveInterval 3", 3)])
+def test_silent_hosts_are_asked_whether_they_are_there(sshd: Sshd, tmp_path: Path, more: str, interval: int) -> None:
+    path = tmp_path / "ssh_config"
+    path.write_text(f"Host *\n{more}\n{(sshd.folder / 'ssh_config').read_text()}")
+    route = SshConfig(str(path)).route(sshd.host())
+    assert route.base.kwargs.get("keepalive_interval", route.base.config.get("ServerAliveInterval")) == interval
+    transport = OpenSshTransport(sshd.configured(ssh_config=str(path)))
+    asked = subprocess.run(["ssh", "-G", *transport.options(sshd.host()), "127.7.0.1"], capture_output=True, text=True)
+    asyncio.run(transport.close())
+    assert f"serveraliveinterval {interval}\n" in asked.stdout
+    assert f"port {sshd.port}\n" in asked.stdout

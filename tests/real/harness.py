@@ -43,6 +43,7 @@ class Site:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.state_dir = path / ".genii"
+        self.log_dir = self.state_dir / "log"
         self.environment = {
             name: value for name, value in os.environ.items() if not name.startswith(("GENII_", "LISTEN_", "NOTIFY_"))
         }
@@ -163,7 +164,7 @@ class Site:
 
     def log(self, name: str) -> Path:
         """Return the log file of a process."""
-        return self.path / ".genii" / "log" / f"{name.replace(':', '-')}.log"
+        return self.log_dir / f"{name.replace(':', '-')}.log"
 
     def lines(self, name: str) -> list[str]:
         """Return what is in the log file of a process now."""
@@ -172,7 +173,7 @@ class Site:
 
     def own_log(self) -> str:
         """Return what the supervisor itself logged."""
-        path = self.path / ".genii" / "log" / "genii.log"
+        path = self.log_dir / "genii.log"
         return path.read_text(errors="replace") if path.exists() else ""
 
     def wait_own_log(self, text: str) -> str:

@@ -116,6 +116,30 @@ def test_adopts_what_was_started_but_not_recorded(site: Site) -> None:
     assert site.status("job")["adopted"]
 
 
+PARENT = """
+import os, signal, time
+signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+for _ in range(3):
+    if not os.fork():
+        os.setsid()
+        os.execlp("sleep", "sleep", "1000")
+print("all there", flush=True)
+while True:
+    time.sleep(1000)
+"""
+
+
+def test_takes_no_session_that_a_process_has_begun_for_the_process(site: Site) -> None:
+    site.write(f'[program.job]\ncommand = "{site.script("parent.py", PARENT)}"\n')
+    site.up()
+    site.line("job", "all there")
+    pid = site.pid("job")
+    site.kill_supervisor()
+    (site.state_dir / "record").unlink()
+    site.up()
+    assert site.pid("job") == pid
+
+
 def test_a_torn_line_of_the_record_harms_nobody(site: Site) -> None:
     site.write('[program.job]\ncommand = "sleep 1000"\n[program.other]\ncommand = "sleep 1000"\n')
     site.up()
@@ -383,6 +407,32 @@ def test_removing_the_state_directory_lets_no_second_supervisor_start(site: Site
     site.up()
     assert site.pid("job") == pid
     assert len(site_processes(site, b"other")) == 1
+
+
+TALKER = """
+import os, time
+while True:
+    os.write(1, b"I am %d\\n" % os.getpid())
+    time.sleep(0.02)
+"""
+
+
+@pytest.mark.parametrize("fault", ["restart", "rest"])
+def test_a_state_directory_that_is_removed_costs_no_second_copy(site: Site, fault: str) -> None:
+    site.write(f'[program.talk]\ncommand = "{site.script("talk.py", TALKER)}"\nprocesses = 3\n')
+    site.up()
+    supervisor, pids = site.supervisor_pid(), {status["pid"] for status in site.client.statuses()}
+    if fault == "restart":
+        site.act("restart", "talk", wait=False)
+    site.log_dir.rename(site.path / "kept")  # the keeper goes on writing there
+    shutil.rmtree(site.state_dir)
+    kill(supervisor)
+    site.up()
+    statuses = site.client.statuses()
+    assert len(site.processes()) == 2 + len(statuses)
+    assert fault == "restart" or {status["pid"] for status in statuses} == pids
+    for status in statuses:
+        site.line(status["name"], f"I am {status['pid']}")
 
 
 def is_recorded(site: Site, pid: int) -> bool:

@@ -78,7 +78,7 @@ def test_backs_off_longer_each_time_and_gives_up(site: Site) -> None:
 
 def test_a_fatal_program_starts_again_when_asked(site: Site) -> None:
     site.write(
-        "[program.job]\ncommand = \"sh -c 'test -e ok || exit 1; exec sleep 1000'\"\nretries = 0\nstartsecs = 0.1\n"
+        "[program.job]\ncommand = \"sh -c 'test -e ok || exit 1; exec sleep 1000'\"\nretries = 0\nstartsecs = 2\n"
     )
     outcome = site.genii("up", "-d")
     assert outcome.status == 1

@@ -5,11 +5,11 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import socket
 import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.ports import free_port
 from tests.real.harness import is_alive
 
 if TYPE_CHECKING:
@@ -38,12 +38,6 @@ while True:
         client.sendall(f"HTTP/1.1 {status}\\r\\nContent-Length: 0\\r\\n\\r\\n".encode())
     client.close()
 """
-
-
-def free_port() -> int:
-    """Return a port that nobody uses now; genii has to be told a number before anybody listens."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
 
 
 def go(site: Site) -> None:

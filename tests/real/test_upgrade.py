@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import shutil
 import signal
@@ -92,6 +93,46 @@ def test_programs_and_their_output_go_on(site: Site) -> None:
     for status in statuses:
         check_counter(site, status["name"])
     assert site.remaining() == []
+
+
+def test_those_who_follow_go_on_following(site: Site) -> None:
+    command = site.script("count.py", COUNTER)
+    site.write(
+        f'[program.count]\ncommand = "{command}"\nprocesses = 2\nlogs = {{ size = "16KiB", backups = 200 }}\n'
+        '[program.late]\ncommand = "echo late"\nautostart = false\n'
+    )
+    site.up()
+    environment = {**site.environment, "PYTHONUNBUFFERED": "1"}
+    with (
+        subprocess.Popen(
+            site.command("logs", "-f", "-n", "0"), cwd=site.path, env=environment, stdout=subprocess.PIPE, text=True
+        ) as logs,
+        subprocess.Popen(
+            site.command("events", "-f", "--json"), cwd=site.path, env=environment, stdout=subprocess.PIPE, text=True
+        ) as events,
+    ):
+        assert logs.stdout
+        assert events.stdout
+        seen = [logs.stdout.readline()]  # both are there
+        serials = [json.loads(events.stdout.readline())["serial"]]
+        for _ in range(2):
+            upgrade(site)
+        site.act("start", "late")
+        while not seen[-1].startswith("late"):
+            seen.append(logs.stdout.readline())
+        assert site.genii("down").status == 0
+        seen += logs.stdout.read().splitlines(keepends=True)
+        serials += [json.loads(line)["serial"] for line in events.stdout]
+        assert logs.wait(PATIENCE) == 0
+        assert events.wait(PATIENCE) == 0
+    assert serials == list(range(serials[0], serials[0] + len(serials)))
+    numbers: dict[str, list[int]] = {}
+    for line in seen:
+        name, _, text = line.partition("|")
+        numbers.setdefault(name.strip(), []).append(int(text.split()[-1]) if "count" in name else 0)
+    assert len(numbers.pop("late")) == 1
+    for found in numbers.values():
+        assert found == list(range(found[0], found[0] + len(found)))
 
 
 def test_children_stay_ours_and_their_exit_codes_are_known(site: Site) -> None:

@@ -221,6 +221,20 @@ def test_adopts_a_running_and_a_starting_process() -> None:
     assert life.state is State.RUNNING
 
 
+def test_does_not_hold_it_against_an_adopted_process_that_it_told_nobody_of_its_readiness() -> None:
+    once = rules(needs_ready=True, ready_timeout=30.0, tells_once=True)
+    life, _ = history([(50, Adopted(7, started=40.0, running=False))], once)
+    assert (life.state, life.deadline) == (State.STARTING, 55.0)
+    life, effects = history([(50, Adopted(7, started=40.0, running=False)), (55, Due())], once)
+    assert (life.state, life.pid, effects) == (State.RUNNING, 7, [])
+    assert history([(50, Adopted(7, started=18.0, running=False))], once)[0].deadline == 50.0
+    asked = rules(needs_ready=True, ready_timeout=30.0)
+    life, _ = history([(50, Adopted(7, started=40.0, running=False))], asked)
+    assert (life.state, life.deadline) == (State.STARTING, 80.0)
+    life, _ = history([(50, Adopted(7, started=40.0, running=False)), (80, Due())], asked)
+    assert life.state is State.STOPPING
+
+
 def test_the_table_is_total() -> None:
     events = {event for _, event in TABLE}
     assert set(TABLE) == {(state, event) for state in State for event in events}

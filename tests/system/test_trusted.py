@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -38,6 +40,37 @@ def write(path: Path) -> None:
         os.write(descriptor, b"more")
     finally:
         os.close(descriptor)
+
+
+SWAP = """
+import os, sys
+os.chdir(sys.argv[1])
+os.setuid(int(sys.argv[2]))
+os.write(1, b"go")
+while True:
+    os.symlink("../secret", "new")
+    os.rename("new", "log")
+    open("new", "w").close()
+    os.rename("new", "log")
+"""
+
+
+@as_root
+def test_is_not_led_astray_by_one_who_is_quick(folder: Path) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-I", "-S", "-c", SWAP, folder, str(OTHER)], stdout=subprocess.PIPE
+    ) as swapper:
+        assert swapper.stdout
+        assert swapper.stdout.read(2) == b"go"
+        written = refused = 0
+        while not (written > 100 and refused > 100):
+            try:
+                write(folder / "log")
+                written += 1
+            except OSError:
+                refused += 1
+        swapper.kill()
+    assert (folder.parent / "secret").read_text() == "secret"
 
 
 @as_root

@@ -60,13 +60,13 @@ def test_the_row_under_the_bar_is_always_on_the_screen() -> None:
     for key in ("end", "page-up", "up", "home"):
         view.press(key, model, 6)
         lines = draw(view, model, PLAIN, 100, 10, NOW)
-        assert any(f" {view.cursor} " in line for line in lines[2:8])
+        assert any(f" {view.place.cursor} " in line for line in lines[2:8])
 
 
 TEXTS = st.text(max_size=40)
 
 
-@pytest.mark.parametrize("page", ["table", "log", "events", "help"])
+@pytest.mark.parametrize("page", ["processes", "log", "events", "help"])
 @given(TEXTS, TEXTS, TEXTS, st.integers(20, 160), st.integers(6, 40), st.booleans())
 def test_every_line_has_the_width_of_the_screen_and_nothing_the_terminal_obeys(
     page: str, name: str, reason: str, line: str, width: int, height: int, colour: bool
@@ -74,7 +74,7 @@ def test_every_line_has_the_width_of_the_screen_and_nothing_the_terminal_obeys(
     model, view = model_of(row(name or "x", reason=reason, note=line)), View()
     model.take_log([line, reason], 0)
     model.take("event", {"events": [{"serial": 1, "time": 0.0, "kind": "x", "name": name, "data": {"reason": reason}}]})
-    view.page, view.log_name, view.search, view.filter = page, name, "", ""
+    view.page, view.log_name, view.search, view.place.filter = page, name, "", ""
     lines = draw(view, model, Style(colour=colour), width, height, NOW)
     assert len(lines) == height
     for drawn in lines:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 from playwright.sync_api import Page, sync_playwright
-from tests.compat.conftest import debian, free_port, install  # noqa: F401 -- fixtures that the one below asks for
+from tests.compat.conftest import debian, install  # noqa: F401 -- fixtures that the one below asks for
+from tests.ports import free_port
 from tests.real.harness import Site
 
 from genii.control.password import hash_password
@@ -67,6 +68,10 @@ schedule = "0 3 * * *"
 command = "echo built"
 watch = ["assets"]
 restart = "never"
+
+[program.parrot]
+command = "sed -u s/^/got:/"
+stdin = "pipe"
 
 [program.idle]
 command = "sleep 1000"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import os
 import shutil
 import ssl
 import subprocess
@@ -11,11 +12,12 @@ import zlib
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.compat.conftest import free_port
+from tests.ports import free_port
 from tests.real.harness import Site
 
 from genii.supervise.model import Http, Program, Settings
 from genii.testing.served import ServedTarget
+from genii.web import front
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -70,10 +72,10 @@ def test_files_are_compressed_for_those_who_take_it(served: ServedTarget) -> Non
 def test_all_that_the_pages_need_is_less_than_120_kilobytes(served: ServedTarget) -> None:
     _, text = get(served, "/")
     version = text.partition(b"/assets/")[2].partition(b"/")[0].decode()
-    names = ["app", "processes", "program", "log", "ansi", "chart", "pools", "jobs", "schedules", "deployments", "api",
-             "configuration", "activity", "actions", "dom", "format", "route", "store"]  # fmt: skip
-    sizes = [len(get(served, f"/assets/{version}/{name}.js", Accept_Encoding="gzip")[1]) for name in names]
-    assert sum(sizes) < 120_000
+    names = sorted(os.listdir(os.path.join(os.path.dirname(front.__file__), "assets")))
+    assert {"app.js", "style.css", "index.html"} < set(names)
+    sizes = [len(get(served, f"/assets/{version}/{name}", Accept_Encoding="gzip")[1]) for name in names]
+    assert 20_000 < sum(sizes) < 120_000
 
 
 @pytest.mark.parametrize(
@@ -91,6 +93,22 @@ def test_nothing_but_its_files_can_be_had(served: ServedTarget, path: str) -> No
     answer, body = get(served, path)
     assert answer.status == 404
     assert json.loads(body)["error"]["code"] == "not-found"
+
+
+def test_what_could_be_taken_for_an_option_is_no_name_of_a_deployment(served: ServedTarget) -> None:
+    for action, words in (
+        ("deploy", {"name": ""}),
+        ("deploy", {"name": "--help"}),
+        ("deploy", {"name": "shop", "branch": "--only=x"}),
+        ("rollback", {"name": "-v"}),
+        ("rollback", {"name": "shop", "release": "-x"}),
+    ):
+        connection = http.client.HTTPConnection("127.0.0.1", served.tcp.port, timeout=20)
+        headers = {"Content-Type": "application/json"}
+        connection.request("POST", f"/api/v1/deployments/{action}", json.dumps(words), headers)
+        answer = connection.getresponse()
+        assert (answer.status, json.loads(answer.read())["error"]["code"]) == (400, "usage"), words
+        connection.close()
 
 
 def test_the_page_is_only_read(served: ServedTarget) -> None:

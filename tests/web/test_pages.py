@@ -12,7 +12,9 @@ from playwright.sync_api import expect
 from tests.web.conftest import NASTY, PASSWORD, PATIENCE, listen_to, url_of
 
 from genii.deploy.record import Record, record_path
+from genii.errors import JobFailed
 from genii.gearman.client import Client as JobClient
+from genii.gearman.worker import Worker
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -131,6 +133,16 @@ def test_the_page_of_a_program_shows_its_limits_and_masks_its_secrets(page: Page
     expect(page.locator("main")).to_contain_text("on-failure")
 
 
+def test_the_processes_of_a_program_lead_to_one_another_and_its_name_to_the_first(page: Page) -> None:
+    page.goto("/#/program/web")
+    expect(page.get_by_role("heading", name="web:0")).to_be_visible()
+    page.get_by_role("navigation", name="Processes of this program").get_by_role("link", name="web:1").click()
+    expect(page.get_by_role("heading", name="web:1")).to_be_visible()
+    page.goto("/#/program/nobody")
+    expect(page.locator("main")).to_contain_text("there is no such process now")
+    expect(page.get_by_role("button", name="Restart", exact=True)).to_be_hidden()
+
+
 def test_a_log_is_shown_in_colour_searched_paused_and_saved(page: Page, tmp_path: Path) -> None:
     page.goto("/#/program/web:1/log")
     log = page.get_by_role("log")
@@ -186,6 +198,50 @@ def test_ten_thousand_lines_a_second_freeze_neither_page_nor_supervisor(page: Pa
         site.act("stop", "flood")
 
 
+def test_a_program_that_reads_is_written_to(page: Page) -> None:
+    page.goto("/")
+    expect(row(page, "parrot")).to_contain_text("running")
+    row(page, "parrot").focus()
+    page.keyboard.press("a")
+    line = page.get_by_label("Send a line to parrot")
+    expect(line).to_be_focused()
+    page.keyboard.type("hello <b>there</b>")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("log")).to_contain_text("got:hello <b>there</b>")
+    expect(line).to_have_value("")
+    page.goto("/#/program/web:0/log")
+    expect(page.get_by_role("log")).to_contain_text("served")
+    page.keyboard.press("a")
+    expect(page.get_by_role("alert")).to_contain_text('with stdin = "pipe"')
+
+
+def test_anything_is_found_by_its_name(page: Page, site: Site) -> None:
+    page.goto("/")
+    expect(row(page, "idle")).to_be_visible()
+    page.keyboard.press("Control+k")
+    expect(page.get_by_role("combobox", name="Find")).to_be_focused()
+    page.keyboard.type("start idle")
+    options = page.get_by_role("dialog").get_by_role("option")
+    expect(options).to_have_text(["Start idle", "Restart idle"])
+    page.evaluate(Axe().axe_script)
+    assert page.evaluate("axe.run(document, {resultTypes: ['violations']})")["violations"] == []
+    page.keyboard.press("Enter")
+    expect(row(page, "idle")).to_contain_text("running")
+    page.keyboard.press(":")
+    page.keyboard.type("zzz")
+    expect(options).to_have_text(["Nothing has this name."])
+    for _ in "zzz":
+        page.keyboard.press("Backspace")
+    page.keyboard.type("go to ")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="Pools")).to_be_visible()
+    page.keyboard.press("0")
+    expect(page.get_by_role("heading", name="Activity")).to_be_visible()
+    site.act("stop", "idle")
+
+
 def test_the_job_server_is_looked_into_and_a_job_cancelled(page: Page, site: Site) -> None:
     found = re.search(r'\[jobs\]\nlisten = "([^"]+)"', (site.path / "genii.toml").read_text())
     assert found is not None
@@ -200,6 +256,28 @@ def test_the_job_server_is_looked_into_and_a_job_cancelled(page: Page, site: Sit
     dialog.get_by_role("button", name="Cancel").click()
     expect(dialog).to_contain_text("None waits")
     page.get_by_role("button", name="Close", exact=True).click()
+
+
+def test_what_a_function_did_and_how_long_it_took_is_told(page: Page, site: Site) -> None:
+    (address,) = (server["address"] for server in site.client.job_servers())
+
+    def broken(payload: bytes) -> bytes:
+        raise JobFailed(payload.decode())
+
+    worker = Worker([address], max_jobs=21)
+    worker.register(lambda payload: payload, "quick")
+    worker.register(broken, "broken")
+    with JobClient([address]) as client:
+        for name in ["quick"] * 20 + ["broken"]:
+            client.submit(name, b"x")
+    worker.run()
+    page.goto("/#/jobs")
+    quick = page.get_by_role("table", name="Functions").get_by_role("row").filter(has_text="quick")
+    expect(quick.get_by_role("cell").nth(8)).to_contain_text("ms")
+    expect(quick.get_by_role("cell").nth(9)).to_contain_text("ms")
+    expect(quick.get_by_role("cell").nth(10)).to_have_text("0")
+    failing = page.get_by_role("table", name="Functions").get_by_role("row").filter(has_text="broken")
+    expect(failing.get_by_role("cell").nth(10)).to_have_text("1")
 
 
 def test_a_pool_is_scaled(page: Page, site: Site) -> None:

@@ -32,14 +32,17 @@ def _options(parser: argparse.ArgumentParser) -> Iterator[Option]:
         if action.option_strings and action.help != "==SUPPRESS==":
             choices = tuple(str(choice) for choice in action.choices or ())
             takes_value = action.nargs != 0
-            kind = "files" if getattr(action, "completion", "") == "files" else ""
-            yield Option(tuple(action.option_strings), action.help or "", takes_value, choices, kind)
+            yield Option(tuple(action.option_strings), action.help or "", takes_value, choices, _kind(action))
 
 
 def _arguments(parser: argparse.ArgumentParser) -> str:
-    """Return what the positional arguments are: ``programs``, ``files``, or nothing that is known."""
-    kinds = [getattr(action, "completion", "") for action in parser._actions if not action.option_strings]
+    """Return what the positional arguments are: ``names``, ``files``, or nothing that is known."""
+    kinds = [_kind(action) for action in parser._actions if not action.option_strings]
     return next((kind for kind in kinds if kind), "")
+
+
+def _kind(action: argparse.Action) -> str:
+    return str(getattr(action, "completion", ""))
 
 
 def _subcommands(parser: argparse.ArgumentParser) -> tuple[str, ...]:

@@ -97,8 +97,8 @@ def explain_unknown(client: Client, names: Sequence[str]) -> Iterator[None]:
         raise UnknownProgram(f"{error}{hint or ' (genii status lists them)'}") from None
 
 
-def read_time(text: str) -> float:
-    """Read a duration of the command line.
+def read_time(text: str, option: str = "--timeout") -> float:
+    """Read the duration that an option has.
 
     Raises:
         UsageError: it is none.
@@ -106,4 +106,4 @@ def read_time(text: str) -> float:
     try:
         return parse_duration(text)
     except ValueError as error:
-        raise UsageError(str(error)) from None
+        raise UsageError(f"{option}: {error}") from None

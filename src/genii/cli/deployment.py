@@ -55,6 +55,8 @@ class Chosen:
         """Open the way to them."""
         from genii.fleet.ways import open_transport
 
+        if self._fleet.transport == "salt":
+            raise UsageError("a deployment keeps a shell open on each host, and Salt has none: use asyncssh or openssh")
         return open_transport(self._fleet)
 
     @cached_property
@@ -86,7 +88,10 @@ class Chosen:
         """Return who we are."""
         from genii.deploy.deployer import Identity
 
-        user = os.environ.get("USER") or os.environ.get("LOGNAME") or getpass.getuser()
+        # The dashboard tells for whom it does this; ssh keeps the user that it has.
+        user = (
+            os.environ.get("GENII_DEPLOYER") or os.environ.get("USER") or os.environ.get("LOGNAME") or getpass.getuser()
+        )
         return Identity(user, socket.gethostname(), os.getpid())
 
     def deployer(self, transport: Transport, **options: Any) -> Deployer:

@@ -16,6 +16,8 @@ from genii.units import format_count, format_duration
 if TYPE_CHECKING:
     import argparse
 
+    from genii.control.client import Client
+
 __all__ = ["configure", "run"]
 
 
@@ -47,25 +49,34 @@ def run(options: argparse.Namespace) -> int:
         print(f"genii: already down: {error}", file=sys.stderr)
         return 0
     done = f"genii: down, {format_count(supervisor['processes'], 'process')}"
-    if not client.address.path:
+    process = _open_supervisor(client)
+    try:
         client.shutdown(patience)
-        print(done, file=sys.stderr)
-        return 0
-    # The descriptor is that of this very process: its number can't be reused behind our back.
-    with suppress(ProcessLookupError):
-        process = os.pidfd_open(supervisor["pid"])
-        try:
-            client.shutdown(patience)
+        if process >= 0:
             waiter = select.poll()
             waiter.register(process, select.POLLIN)
             if not waiter.poll(patience * 1000 if patience else None):
                 raise TimedOut(
                     f"the supervisor (pid {supervisor['pid']}) still stops after {format_duration(patience)}"
                 )
-        finally:
+    finally:
+        if process >= 0:
             os.close(process)
     print(done, file=sys.stderr)
     return 0
+
+
+def _open_supervisor(client: Client) -> int:
+    """Return a descriptor of the supervisor's process; -1: it can't be seen from here (TCP, another pid namespace).
+
+    What it says of its pid counts only where it lives. The descriptor is that of this very process: its number can't
+    be reused behind our back.
+    """
+    pid = client.peer_pid()
+    try:
+        return os.pidfd_open(pid) if pid else -1
+    except ProcessLookupError:
+        return -1
 
 
 def _left_behind(socket_path: str) -> int:

@@ -27,16 +27,17 @@ _DESCRIPTORS_BESIDES = 100
 def add_hosts(parser: argparse.ArgumentParser) -> None:
     """Add the options that choose hosts and the way to them."""
     group = parser.add_argument_group("which hosts, and how they are reached")
-    group.add_argument(
+    on = group.add_argument(
         "--on", metavar="HOSTS", action="append", default=[],
         help="names, ranges, groups, 'all'; !not these, &only these; '-': read them from standard input",
     )  # fmt: skip
+    complete_with(on, "names")
     inventory = group.add_argument(
         "-i", "--inventory", metavar="FILE", action="append", default=[],
         help="a list of hosts, an Ansible inventory (INI, YAML, JSON) or a Salt roster",
     )  # fmt: skip
     complete_with(inventory, "files")
-    group.add_argument("--transport", choices=("asyncssh", "openssh", "local"), help="what carries commands")
+    group.add_argument("--transport", choices=("asyncssh", "openssh", "salt", "local"), help="what carries commands")
     group.add_argument("-l", "--limit", metavar="N", help="how many hosts at once (default: 50)")
     group.add_argument("--connect-timeout", metavar="TIME", help="how long a host may take to let us in (10s)")
     group.add_argument("--known-hosts", choices=("strict", "accept-new"), help="what to do about unknown host keys")
@@ -49,6 +50,8 @@ def read_settings(options: argparse.Namespace) -> FleetSettings:
         ConfigError: the configuration is wrong.
         UsageError: an option is.
     """
+    from functools import partial
+
     from msgspec.structs import replace
 
     from genii.cli.connect import read_time
@@ -66,7 +69,8 @@ def read_settings(options: argparse.Namespace) -> FleetSettings:
             path = ""
         settings = load_fleet(path) if path else FleetSettings()
     changes: dict[str, object] = {}
-    for key, parse in (("transport", str), ("limit", _count), ("connect_timeout", read_time), ("known_hosts", str)):
+    time = partial(read_time, option="--connect-timeout")
+    for key, parse in (("transport", str), ("limit", _count), ("connect_timeout", time), ("known_hosts", str)):
         text = getattr(options, key, None)  # commands of the supervisor have only --on
         if text:
             changes[key] = parse(text)

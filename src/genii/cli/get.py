@@ -21,11 +21,11 @@ __all__ = ["configure", "run"]
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
-    parser.add_argument("source", metavar="SOURCE", help="a file or a directory there")
+    parser.add_argument("source", metavar="SOURCE", help="a file or a directory there; {host} is the name of the host")
     folder = parser.add_argument(
         "destination",
         metavar="FOLDER",
-        help="the folder here; {host} is the name of the host (default: FOLDER/HOST)",
+        help="the folder here; {host} as well (default: FOLDER/HOST)",
     )
     complete_with(folder, "files")
     add_options(parser)
@@ -45,7 +45,8 @@ def run(options: argparse.Namespace) -> int:
     pattern = options.destination if "{host}" in options.destination else os.path.join(options.destination, "{host}")
 
     async def work(connection: Connection, count: Callable[[int], object]) -> Moved:
-        folder = pattern.replace("{host}", connection.host.name)
-        return await get(connection, Get(options.source, folder, access, options.dry_run), count)
+        name = connection.host.name
+        source, folder = (text.replace("{host}", name) for text in (options.source, pattern))
+        return await get(connection, Get(source, folder, access, options.dry_run), count)
 
     return carry_out(options, settings, hosts, work)

@@ -48,7 +48,7 @@ def run(options: argparse.Namespace) -> int:
         UsageError: the number is none.
     """
     count = -1 if options.lines == "all" else _count(options.lines)
-    ago = read_time(options.since)
+    ago = read_time(options.since, "--since")
     since = time.time() - ago if ago else 0.0
     client = connect(options)
     with explain_unknown(client, options.names):

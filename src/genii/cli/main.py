@@ -94,9 +94,9 @@ def _open_closed_streams() -> None:
 
 def _run(words: list[str]) -> int:
     if words[:1] == ["__complete"]:
-        from genii.cli.complete import print_programs
+        from genii.cli.complete import print_names
 
-        return print_programs(words[1:])
+        return print_names(words[1:])
     split = _split(words)
     if split.command == "help":
         split = _Words(split.rest[0], ["--help"]) if split.rest else _Words("--help", [])

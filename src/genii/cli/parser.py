@@ -58,7 +58,7 @@ def build_parser(name: str, summary: str) -> Parser:
     """Make the parser of a command with the options that all commands have."""
     parser = Parser(
         prog=f"genii {name}",
-        description=summary[:1].upper() + summary[1:] + ".",
+        description=summary[:1].upper() + summary[1:].rstrip(".") + ".",
         formatter_class=_Formatter,
         allow_abbrev=False,
         add_help=False,
@@ -81,12 +81,13 @@ def build_parser(name: str, summary: str) -> Parser:
 def add_names(parser: argparse.ArgumentParser, *, required: bool, what: str = "") -> None:
     """Add the names of programs or processes, which the shell completes."""
     text = what or "programs, or processes such as web:0" + (", or 'all'" if required else " (default: all)")
-    complete_with(parser.add_argument("names", metavar="NAME", nargs="+" if required else "*", help=text), "programs")
+    complete_with(parser.add_argument("names", metavar="NAME", nargs="+" if required else "*", help=text), "names")
 
 
 def add_on(parser: argparse.ArgumentParser) -> None:
     """Add the option of the commands that other hosts' supervisors understand, too."""
-    parser.add_argument("--on", metavar="HOSTS", action="append", help="the supervisors of these hosts, over SSH")
+    on = parser.add_argument("--on", metavar="HOSTS", action="append", help="the supervisors of these hosts, over SSH")
+    complete_with(on, "names")
 
 
 def add_timeout(parser: argparse.ArgumentParser) -> None:
@@ -98,7 +99,7 @@ def add_timeout(parser: argparse.ArgumentParser) -> None:
 
 
 def complete_with(action: argparse.Action, kind: str) -> None:
-    """Say what the shell completes here: ``programs`` or ``files``."""
+    """Say what the shell completes here: ``files``, or ``names`` that ``genii __complete`` knows."""
     action.completion = kind  # type: ignore[attr-defined]
 
 

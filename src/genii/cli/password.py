@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import stat
 
 from genii.errors import UsageError
@@ -52,9 +53,13 @@ def _from_keyring(service: str) -> str:
 
     from genii.fleet.parts import need
 
-    found: str | None = need("keyring", "a password of the keyring").get_password(service, getpass.getuser())
+    keyring, user = need("keyring", "a password of the keyring", "keyring"), getpass.getuser()
+    try:
+        found: str | None = keyring.get_password(service, user)
+    except Exception as error:  # those of its many back ends have nothing in common; none tells the password
+        raise UsageError(f"the keyring does not give the password: {str(error) or type(error).__name__}") from None
     if found is None:
         raise UsageError(
-            f"the keyring has no password of {getpass.getuser()} for {service!r}: keyring set {service} USER"
+            f"the keyring has no password of {user} for {service!r}: keyring set {shlex.quote(service)} {user}"
         )
     return found

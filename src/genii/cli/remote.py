@@ -210,7 +210,7 @@ def _logs(options: argparse.Namespace) -> int:
     settings, hosts = fleet.load(options)
     if options.follow and len(hosts) > settings.limit:
         raise UsageError(f"{len(hosts)} hosts can't be followed at once with limit = {settings.limit}; raise it")
-    ago = read_time(options.since)
+    ago = read_time(options.since, "--since")
     since = time.time() - ago if ago else 0.0
     question = _log_printer(options, hosts, count, since)
     try:

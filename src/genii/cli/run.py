@@ -122,10 +122,13 @@ def _plan(options: argparse.Namespace, settings: FleetSettings, hosts: Sequence[
     max_fail = "0" if options.fail_fast else options.max_fail
     try:
         batches(hosts, options.batch)
+    except ValueError as error:
+        raise UsageError(f"--batch: {error}") from None
+    try:
         if max_fail:
             too_many_failed(0, 1, max_fail)
     except ValueError as error:
-        raise UsageError(str(error)) from None
+        raise UsageError(f"--max-fail: {error}") from None
     return Plan(
         command=_command(options, options.words),
         timeout=timeout or None,

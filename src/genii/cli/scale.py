@@ -23,7 +23,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     action = parser.add_argument(
         "scales", metavar="NAME=N|MIN..MAX", nargs="+", help="how many processes it shall have"
     )
-    complete_with(action, "programs")
+    complete_with(action, "names")
     add_json(parser)
     parser.epilog = """It holds until 'genii update' finds another number in the file.
 

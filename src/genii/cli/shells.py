@@ -1,7 +1,7 @@
 """Completion scripts for bash, zsh and fish from a description of the commands. No I/O.
 
-Commands and options are written into the script; the names of programs are asked of the supervisor while one types
-(``genii __complete``).
+Commands and options are written into the script; the names of programs, tasks and hosts are asked for while one types
+(``genii __complete`` with the words up to the one that is typed).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class Option(NamedTuple):
     takes_value: bool
     choices: tuple[str, ...] = ()
     value: str = ""
-    """``files`` where the value is a path."""
+    """``files`` where the value is a path, ``names`` where genii knows what it can be."""
 
 
 class Known(NamedTuple):
@@ -32,7 +32,7 @@ class Known(NamedTuple):
     help: str
     options: tuple[Option, ...]
     arguments: str
-    """``programs``, ``files`` or empty."""
+    """``names``, ``files`` or empty."""
     words: tuple[str, ...] = ()
     """What its first argument can be."""
 
@@ -64,9 +64,9 @@ _genii() {{
 {cases}
     esac
 }}
-_genii_programs() {{
+_genii_names() {{
     local candidates
-    candidates="$(genii __complete "${{COMP_WORDS[@]:1}}" 2>/dev/null)"
+    candidates="$(genii __complete "${{COMP_WORDS[@]:1:COMP_CWORD}}" 2>/dev/null)"
     mapfile -t COMPREPLY < <(compgen -W "$candidates" -- "$1")
     if declare -F __ltrim_colon_completions >/dev/null; then __ltrim_colon_completions "$1"; fi
 }}
@@ -86,15 +86,17 @@ def _bash_case(command: Known) -> str:
         lines.append('            case "$previous" in')
         for option in values:
             choices = " ".join(option.choices)
-            reply = f'mapfile -t COMPREPLY < <(compgen -W "{choices}" -- "$word"); ' if choices else ""
+            reply = '_genii_names "$word"; ' if option.value == "names" else ""
+            if choices:
+                reply = f'mapfile -t COMPREPLY < <(compgen -W "{choices}" -- "$word"); '
             lines.append(f"                {'|'.join(option.names)}) {reply}return ;;")
         lines.append("            esac")
     names = " ".join(name for option in command.options for name in option.names)
     lines.append('            if [[ "$word" == -* ]]; then')
     lines.append(f'                mapfile -t COMPREPLY < <(compgen -W "{names}" -- "$word")')
     lines.append("            else")
-    if command.arguments == "programs":
-        lines.append('                _genii_programs "$word"')
+    if command.arguments == "names":
+        lines.append('                _genii_names "$word"')
     elif command.arguments == "files":
         lines.append('                compopt -o filenames; mapfile -t COMPREPLY < <(compgen -f -- "$word")')
     else:
@@ -106,9 +108,9 @@ def _bash_case(command: Known) -> str:
 _ZSH = """\
 #compdef genii
 # zsh completion for genii
-_genii_programs() {{
+_genii_names() {{
     local -a names
-    names=("${{(@f)$(genii __complete "${{words[@]:1}}" 2>/dev/null)}}")
+    names=("${{(@f)$(genii __complete "${{(@)words[1,CURRENT]}}" 2>/dev/null)}}")
     compadd -a names
 }}
 _genii() {{
@@ -146,11 +148,12 @@ def _zsh_case(command: Known) -> str:
         text = _zsh_text(option.help)
         value = ""
         if option.takes_value:
-            action = f"({' '.join(option.choices)})" if option.choices else "_files" if option.value else ""
+            action = {"files": "_files", "names": "_genii_names"}.get(option.value, "")
+            action = f"({' '.join(option.choices)})" if option.choices else action
             value = f":value:{action}"
         group = f"({' '.join(option.names)})" if len(option.names) > 1 else ""
         specifications += [_quoted(f"{group}{name}[{text}]{value}") for name in option.names]
-    action = {"programs": "_genii_programs", "files": "_files"}.get(command.arguments, "")
+    action = {"names": "_genii_names", "files": "_files"}.get(command.arguments, "")
     if not action and command.words:
         action = f"({' '.join(command.words)})"
     specifications.append(_quoted(f"*:argument:{action}"))
@@ -169,8 +172,8 @@ def _quoted(text: str) -> str:
 def _fish(commands: Sequence[Known]) -> str:
     lines = [
         "# fish completion for genii",
-        "function __genii_programs",
-        "    genii __complete (commandline -opc)[2..] 2>/dev/null",
+        "function __genii_names",
+        "    genii __complete (commandline -opc)[2..] (commandline -ct) 2>/dev/null",
         "end",
         "complete -c genii -f",
         "complete -c genii -n __fish_use_subcommand -s c -l config -r -F -d 'the configuration'",
@@ -181,8 +184,8 @@ def _fish(commands: Sequence[Known]) -> str:
         lines.append(f"complete -c genii -n __fish_use_subcommand -a {command.name} -d {_fish_quoted(command.help)}")
         seen = f"-n '__fish_seen_subcommand_from {command.name}'"
         lines += [f"complete -c genii {seen} {_fish_option(option)}" for option in command.options]
-        if command.arguments == "programs":
-            lines.append(f"complete -c genii {seen} -a '(__genii_programs)'")
+        if command.arguments == "names":
+            lines.append(f"complete -c genii {seen} -a '(__genii_names)'")
         elif command.arguments == "files":
             lines.append(f"complete -c genii {seen} -F")
         elif command.words:
@@ -194,6 +197,8 @@ def _fish_option(option: Option) -> str:
     parts = [f"-l {name[2:]}" if name.startswith("--") else f"-s '{name[1:]}'" for name in option.names]
     if option.takes_value:
         parts.append("-r -F" if option.value == "files" else "-x")
+    if option.value == "names":
+        parts.append("-a '(__genii_names)'")
     if option.choices:
         parts.append(f"-a '{' '.join(option.choices)}'")
     return " ".join([*parts, "-d", _fish_quoted(option.help)])

@@ -36,7 +36,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.description = "Run a task of tasks.py on its hosts; what fails on one host does not stop the others."
     parser.epilog = _EPILOG
     _add_options(parser)
-    parser.add_argument("name", metavar="NAME", help="the task ('genii tasks' lists them)")
+    complete_with(parser.add_argument("name", metavar="NAME", help="the task ('genii tasks' lists them)"), "names")
     parser.add_argument("words", metavar="PARAMETER", nargs=argparse.REMAINDER, help="what it takes")
 
 

@@ -57,6 +57,8 @@ class FleetSettings(msgspec.Struct, frozen=True):
     transport: str = "asyncssh"
     ssh_config: str = ""
     """Empty: ~/.ssh/config, if there is one."""
+    salt_config: str = "/etc/salt"
+    """Where the master file of Salt is."""
     known_hosts: str = "strict"
     limit: int = 50
     jump_limit: int = 20
@@ -103,11 +105,12 @@ def _paths(folder: str, texts: str | list[str]) -> tuple[str, ...]:
 
 _PARSERS: dict[str, Callable[..., Any]] = {
     "ssh_config": _path,
+    "salt_config": _path,
     "inventory": _paths,
     "connect_timeout": parse_duration,
     "timeout": parse_duration,
 }
-_OF_FOLDER = frozenset({"ssh_config", "inventory"})
+_OF_FOLDER = frozenset({"ssh_config", "salt_config", "inventory"})
 
 
 def _parsed(scope: Scope, path: Path, raw: Any, parse: Callable[[Any], Any]) -> Any:

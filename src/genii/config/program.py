@@ -230,7 +230,7 @@ class _Reader:
         plain = self.given(
             description=table.description, autostart=table.autostart, priority=table.priority, retries=table.retries,
             orphans=table.orphans, user=table.user, group=table.group, clear_environment=table.clear_environment,
-            nice=table.nice, oom_score=table.oom_score, warm=table.warm,
+            nice=table.nice, oom_score=table.oom_score, warm=table.warm, stdin=table.stdin,
         )  # fmt: skip
         if table.groups is not UNSET:
             plain["groups"] = share(tuple(table.groups))

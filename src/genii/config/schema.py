@@ -355,6 +355,10 @@ class ProgramTable(Table, kw_only=True, forbid_unknown_fields=True, gc=False):
         _key("Resource limits: `nofile`, `nproc`, `memory`, `core`, `cpu`…; a value, `[soft, hard]` or `unlimited`.",
              example={"nofile": 100000, "memory": "512MB"}),
     ] = UNSET  # fmt: skip
+    stdin: Annotated[
+        Literal["null", "pipe"] | UnsetType,
+        _key("What it reads: nothing, or what `a` in `genii top` and the dashboard's *Send* give it.", "null"),
+    ] = UNSET
     nice: Annotated[Annotated[int, Meta(ge=-20, le=19)] | UnsetType, _key("Its nice value.", 0)] = UNSET
     oom_score: Annotated[
         Annotated[int, Meta(ge=-1000, le=1000)] | UnsetType, _key("How readily the kernel kills it for memory.")
@@ -452,11 +456,16 @@ class FleetTable(Table, kw_only=True, forbid_unknown_fields=True, gc=False):
     """How remote hosts are reached."""
 
     transport: Annotated[
-        Literal["asyncssh", "openssh", "local"] | UnsetType,
-        _key("What carries commands: a library, the system's `ssh`, or this machine itself.", "asyncssh"),
+        Literal["asyncssh", "openssh", "salt", "local"] | UnsetType,
+        _key(
+            "What carries commands: a library, the system's `ssh`, a Salt master, or this machine itself.", "asyncssh"
+        ),
     ] = UNSET
     ssh_config: Annotated[
         str | UnsetType, _key("The SSH configuration that is honoured.", otherwise="~/.ssh/config")
+    ] = UNSET
+    salt_config: Annotated[
+        str | UnsetType, _key("The folder of the Salt master's configuration, for that transport.", "/etc/salt")
     ] = UNSET
     known_hosts: Annotated[
         Literal["strict", "accept-new"] | UnsetType,
@@ -471,7 +480,7 @@ class FleetTable(Table, kw_only=True, forbid_unknown_fields=True, gc=False):
         Duration | UnsetType, _key("How long a command may take before it is killed.", otherwise="no limit")
     ] = UNSET
     retries: Annotated[
-        Natural | UnsetType, _key("How often a connection that was dropped while it was opened is tried again.", 3)
+        Natural | UnsetType, _key("How often a connection that was dropped while it was opened is tried again.", 5)
     ] = UNSET
     inventory: Annotated[
         Words | UnsetType,

@@ -20,7 +20,9 @@ from genii.control.query import (
     Details,
     Differences,
     Events,
+    InputQuery,
     JobQuery,
+    Pools,
     Results,
     SessionAnswer,
     Statuses,
@@ -74,6 +76,7 @@ class Api:
             ("GET", "/api/v1/supervisor", self.supervisor),
             ("GET", "/api/v1/processes", self.processes),
             ("GET", "/api/v1/processes/{name}", self.details),
+            ("GET", "/api/v1/pools", self.pools),
             ("GET", "/api/v1/events", self.events),
             ("GET", "/api/v1/logs", self.logs),
             ("GET", "/api/v1/live", self.live),
@@ -95,6 +98,7 @@ class Api:
             ("POST", "/api/v1/restart", self.restart),
             ("POST", "/api/v1/reload", self.reload),
             ("POST", "/api/v1/signal", self.signal),
+            ("POST", "/api/v1/input", self.input),
             ("POST", "/api/v1/scale", self.scale),
             ("POST", "/api/v1/pause", self.pause),
             ("POST", "/api/v1/resume", self.resume),
@@ -153,6 +157,10 @@ class Api:
         """Tell all about the processes of one name."""
         return Response.json(Details(self._target.details(request.parameters["name"])))
 
+    async def pools(self, request: Request) -> Response:  # noqa: ARG002
+        """Tell the figures of pools."""
+        return Response.json(Pools(self._target.pools()))
+
     async def events(self, request: Request) -> Response:
         """Answer the last events, or (``follow=1``) stream them from now on.
 
@@ -183,7 +191,8 @@ class Api:
         """Answer the last ``lines`` of the logs as JSON lines, or (``follow=1``) as events that go on.
 
         ``contains`` leaves out lines without a text; ``paced=1`` leaves out what comes faster than anybody could read,
-        and tells how much; ``text=1`` answers plain text to be saved as a file.
+        and tells how much; ``text=1`` answers plain text to be saved as a file. ``after``, once for each log, continues
+        at a ``place`` that was told with the lines before it.
         """
         from genii.control.logstream import Wish, follow_logs, log_files, plain_logs, recent_logs  # half a MiB
 
@@ -192,7 +201,8 @@ class Api:
         if stream not in ("stdout", "stderr", "both"):
             raise UsageError(f"stream={stream!r}: it is stdout, stderr or both")
         count = 100 if lines is None else min(lines, _ALL_LINES)
-        wish = Wish(count, _number(request, "since"), request.argument("contains"), _flag(request, "paced"))
+        since, contains = _number(request, "since"), request.argument("contains")
+        wish = Wish(count, since, contains, _flag(request, "paced"), _places(request))
         names = request.query.get("name", [])
         files = log_files(self._target, names, stream)
         if _flag(request, "follow"):
@@ -310,6 +320,17 @@ class Api:
             raise UsageError(str(error)) from error
         return await self._act(query, self._target.send_signal(query.names, number))
 
+    async def input(self, request: Request) -> Response:
+        """Give a process something to read."""
+        from genii.control.input import write_input
+
+        query = request.decode(InputQuery)
+        rows = self._target.statuses((query.name,))
+        if len(rows) != 1:
+            raise UsageError(f"{query.name} has {len(rows)} processes; name one, such as {query.name}:0")
+        write_input(rows[0], self._target.settings.programs[rows[0].program], query.text)
+        return Response.json(_done(query.name, "sent"))
+
     async def scale(self, request: Request) -> Response:
         """Change the number of processes of one program."""
         query = _action(request)
@@ -399,7 +420,8 @@ class Api:
                 raise
             finally:
                 action = request.path.removeprefix("/api/v1/")
-                about = "" if action == "login" else request.body.decode("utf-8", "replace")
+                # What is typed may be a password.
+                about = "" if action in ("login", "input") else request.body.decode("utf-8", "replace")
                 self.audit.note(request.user or "anyone", request.peer.address or "unix", action, about, outcome)
 
         return noted
@@ -434,6 +456,16 @@ def _action(request: Request) -> ActionQuery:
 
 def _flag(request: Request, name: str) -> bool:
     return request.argument(name) in ("1", "true", "yes")
+
+
+def _places(request: Request) -> dict[tuple[int, int], int]:
+    from genii.control.logs import Place
+
+    try:
+        places = [Place.parse(text) for text in request.query.get("after", [])]
+    except ValueError:
+        raise UsageError("after: this is not a place in a log, as it was told with its lines") from None
+    return {(place.device, place.inode): place.offset for place in places}
 
 
 def _integer(request: Request, name: str, default: str) -> int | None:

@@ -77,6 +77,6 @@ class Audit:
             for line in lines:
                 try:
                     entries.append(msgspec.json.decode(line, type=Entry))
-                except (msgspec.DecodeError, UnicodeDecodeError):
+                except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
                     continue  # the first may be cut, the last may be unfinished
         return entries

@@ -36,6 +36,7 @@ def main(path: str) -> int:
         keeper.main(link)
         os._exit(0)
     theirs.close()
+    _stop_collecting()
     _import_msgspec()
     link_and_pid = (ours.detach(), keeper_pid)
     if sys.argv[2:3] == ["upgrade"]:
@@ -55,6 +56,13 @@ def _refuse(words: str, why: str) -> int:
     from genii.control.options import Options
 
     return answer(msgspec.json.decode(words, type=Options), 1, f"genii: {why}")
+
+
+def _stop_collecting() -> None:
+    """Collect no garbage until it runs (``genii.control.daemon``): nearly all that is made before then stays."""
+    import gc  # not the keeper
+
+    gc.disable()
 
 
 def _import_msgspec() -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import socket
+import sys
+import time
 from typing import TYPE_CHECKING, Any
 
 from genii.control.refusal import error_from_json
@@ -15,7 +17,7 @@ from genii.events.sse import EventReader
 from genii.units import format_duration
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from genii.control.response import Head
     from genii.control.rows import (
@@ -24,7 +26,11 @@ if TYPE_CHECKING:
         EventRow,
         LogRow,
         Overview,
+        PoolRow,
+        ProgramRow,
+        QueuedJobRow,
         ResultRow,
+        ServerRow,
         StatusRow,
         SupervisorRow,
         UpgradingRow,
@@ -35,6 +41,8 @@ if TYPE_CHECKING:
 __all__ = ["Client"]
 
 _PIECE = 64 << 10
+_PAUSE = 0.05
+"""Seconds before a stream that has ended is asked for again."""
 _SILENCE = 40.0
 """A stream sends something every 15 seconds; one that is silent for longer is dead."""
 
@@ -86,10 +94,20 @@ class Client:
         return rows
 
     def events(self, *, after: int = -1, heartbeat: float = 15.0) -> Iterator[list[EventRow]]:
-        """Yield events as they happen, in batches, until the supervisor ends; an empty one at each heartbeat."""
-        since = f"&after={after}" if after >= 0 else ""
-        for batch in self._stream(f"/api/v1/events?follow=1&heartbeat={heartbeat}{since}"):
-            yield [json.loads(event.data) for event in batch]
+        """Yield events as they happen, in batches, until the supervisor ends; an empty one at each heartbeat.
+
+        An upgrade of the supervisor is no end: the stream goes on behind it.
+        """
+        last = after
+
+        def path() -> str:
+            since = f"&after={last}" if last >= 0 else ""
+            return f"/api/v1/events?follow=1&heartbeat={heartbeat}{since}"
+
+        for batch in self._stream_on(path):
+            events = [json.loads(event.data) for event in batch]
+            last = events[-1]["serial"] if events else last
+            yield events
 
     def recent_logs(self, names: Sequence[str], count: int, since: float, stream: str = "both") -> Iterator[LogRow]:
         """Yield the last lines of logs, process by process."""
@@ -109,19 +127,69 @@ class Client:
     ) -> Iterator[LogRow]:
         """Yield the last lines of logs and then those that are added, until the supervisor ends.
 
+        An upgrade of the supervisor is no end: no line is lost or doubled.
         ``paced`` leaves out what comes faster than anybody could read; ``skipped`` tells how many bytes that were.
         """
-        more = "&follow=1&paced=1" if paced else "&follow=1"
-        for batch in self._stream(_log_path(names, count, since, stream) + more):
+        path = _log_path(names, count, since, stream) + ("&follow=1&paced=1" if paced else "&follow=1")
+        places: dict[tuple[str, str], str] = {}
+        for batch in self._stream_on(lambda: path + "".join(f"&after={place}" for place in places.values())):
             for event in batch:
-                yield json.loads(event.data)
+                row = json.loads(event.data)
+                if place := row.pop("place", ""):
+                    places[row["name"], row["stream"]] = place
+                if row["lines"] or row.get("skipped"):
+                    yield row
 
     def live(self) -> Iterator[list[tuple[str, Any]]]:
         """Yield what a full-screen view shows, in batches of (kind, data), see docs/api.md; empty at a heartbeat."""
         for batch in self._stream("/api/v1/live"):
             yield [(event.kind, json.loads(event.data)) for event in batch]
 
+    def pools(self) -> list[PoolRow]:
+        """Ask for the figures of pools."""
+        rows: list[PoolRow] = self._get("/api/v1/pools", "pools")
+        return rows
+
+    def programs(self) -> list[ProgramRow]:
+        """Ask what is declared."""
+        rows: list[ProgramRow] = self._get("/api/v1/programs", "programs")
+        return rows
+
+    def job_servers(self) -> list[ServerRow]:
+        """Ask how the job servers are."""
+        rows: list[ServerRow] = self._get("/api/v1/jobs", "servers")
+        return rows
+
+    def queued_jobs(self, server: str, function: str) -> list[QueuedJobRow]:
+        """Ask for the jobs of a function, those that run first."""
+        path = f"/api/v1/jobs/peek?server={quote(server)}&function={quote(function)}&limit=200"
+        rows: list[QueuedJobRow] = self._get(path, "jobs")
+        return rows
+
+    def peer_pid(self) -> int:
+        """Return the pid of who listens, as it is here (SO_PEERCRED, unix(7)); 0: over TCP, or it can't be seen."""
+        if not self.address.path:
+            return 0
+        with self._connect() as connection:
+            credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
+        return int.from_bytes(credentials[:4], sys.byteorder)
+
     # ------------------------------------------------------------------ actions
+
+    def cancel_job(self, server: str, handle: str) -> list[ResultRow]:
+        """Drop a job that waits."""
+        rows: list[ResultRow] = self._post("/api/v1/jobs/cancel", {"server": server, "handle": handle}, 0.0, "results")
+        return rows
+
+    def drain_server(self, server: str) -> list[ResultRow]:
+        """Have a job server end when its jobs are done."""
+        rows: list[ResultRow] = self._post("/api/v1/jobs/drain", {"server": server}, 0.0, "results")
+        return rows
+
+    def send_input(self, name: str, text: str) -> list[ResultRow]:
+        """Give a process something to read."""
+        rows: list[ResultRow] = self._post("/api/v1/input", {"name": name, "text": text}, 0.0, "results")
+        return rows
 
     def act(self, action: str, names: Sequence[str], *, timeout: float = 0.0, **more: object) -> list[ResultRow]:
         """Ask for ``start``, ``stop``, ``restart``, ``reload``, ``signal`` or ``scale``; waits as long as it takes."""
@@ -181,6 +249,34 @@ class Client:
                     yield reader.feed(piece)
             except PeerError as error:
                 raise NotRunning(f"the supervisor at {self.address} is gone: {error}") from error
+
+    def _stream_on(self, path: Callable[[], str]) -> Iterator[list[ServerEvent]]:
+        """Yield from a stream until the supervisor ends; after an upgrade from another one, which ``path`` tells."""
+        started = self.supervisor()["started"]
+        while True:
+            cut: NotRunning | None = None
+            answered = False
+            try:
+                for batch in self._stream(path()):
+                    answered = True
+                    yield batch
+            except NotRunning as error:
+                if not answered:
+                    raise
+                cut = error
+            time.sleep(_PAUSE)
+            if not self._goes_on(started):
+                if cut is not None:
+                    raise cut
+                return
+
+    def _goes_on(self, started: float) -> bool:
+        """Say, after a stream has ended, whether its supervisor is there all the same, as another version."""
+        try:
+            found = self.supervisor()
+        except (NotRunning, PeerError):
+            return False
+        return found["started"] == started and found["state"] != "stopping"
 
     def _send(
         self, method: str, path: str, body: bytes | None, timeout: float | None

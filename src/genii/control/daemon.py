@@ -204,6 +204,7 @@ class _Daemon:
         with contextlib.suppress(OSError):  # no descriptors left, say: not worth more than the memory
             release_startup_memory()
         gc.freeze()
+        gc.enable()
         loop.call_later(_SETTLED, release_startup_memory)
         notify("READY=1\nSTATUS=running")
         _log.info("genii %s runs %s (pid %d)", supervisor.status().version, self._settings.path, os.getpid())

@@ -54,6 +54,8 @@ class DeclaredProgram(msgspec.Struct, frozen=True):
     user: str
     directory: str
     stop: str
+    stdin: str
+    """``pipe`` where it reads what it is sent."""
     recycle: dict[str, float]
 
 
@@ -98,6 +100,7 @@ def _declared(program: Program, now: float) -> DeclaredProgram:
         user=program.user,
         directory=program.directory,
         stop=f"{program.stop.signal} within {program.stop.timeout:g} s",
+        stdin=program.stdin,
         recycle={} if recycle is None else {"jobs": recycle.jobs, "age": recycle.age, "memory": recycle.memory},
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from dataclasses import replace
 from typing import IO, TYPE_CHECKING, Self
 
 from genii.control.logs import Place, rotated, split_lines
@@ -11,7 +12,7 @@ from genii.system.inotify import Inotify, Mask
 from genii.system.trusted import open_trusted
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Mapping
     from types import TracebackType
 
 __all__ = ["Follower"]
@@ -22,11 +23,14 @@ _BLOCK = 64 << 10
 class Follower:
     """Hold the newest file of a log open from now on; read what came before up to ``place``, then ``lines``.
 
+    With ``after`` (device and inode -> offset) go on where one of these places is, in whatever file it is by now; if it
+    is in none any more, with all of the newest. Then nothing is to be read before.
+
     Raises:
         OSError: the directory is gone, or the kernel gives no more inotify instances.
     """
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, after: Mapping[tuple[int, int], int] | None = None) -> None:
         self._path = path
         self._watcher = Inotify()
         self._file: IO[bytes] | None = None
@@ -38,8 +42,12 @@ class Follower:
         except OSError:
             self._watcher.close()
             raise
-        self._open(path)
-        self.place = self._seek_last_line()
+        self.place: Place | None = None
+        if after:
+            self._open_at(after)
+        else:
+            self._open(path)
+            self.place = self._seek_last_line()
 
     def __enter__(self) -> Self:
         return self
@@ -56,6 +64,14 @@ class Follower:
         if self._file is not None:
             self._file.close()
             self._file = None
+
+    @property
+    def here(self) -> Place | None:
+        """Where the next line begins; None: there is no file."""
+        if self._file is None:
+            return None
+        held = self._here()
+        return replace(held, offset=held.offset - len(self._rest))
 
     async def lines(self) -> AsyncIterator[list[str]]:
         """Yield lines as they are added, in batches, until closed."""
@@ -156,6 +172,18 @@ class Follower:
             self._watcher.add(path, Mask.MODIFY | Mask.MOVE_SELF)
         except FileNotFoundError:
             pass  # it will be made: the watch of the directory tells
+
+    def _open_at(self, after: Mapping[tuple[int, int], int]) -> None:
+        """Open the file in which one of these places is, there; else the newest from its beginning."""
+        for name in rotated(self._path):
+            self._open(name)
+            if self._file is not None:
+                held = self._here()
+                offset = after.get((held.device, held.inode))
+                if offset is not None:
+                    self._file.seek(offset)
+                    return
+        self._open(self._path)
 
     def _seek_last_line(self) -> Place | None:
         """Go to the end, or to the beginning of a last line that is not complete; None: there is no file."""

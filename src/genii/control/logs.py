@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 from dataclasses import dataclass
-from typing import IO, TYPE_CHECKING, cast
+from typing import IO, TYPE_CHECKING, Self, cast
 
 from genii.control.timestamp import line_time
 from genii.system.trusted import open_trusted
@@ -43,6 +43,21 @@ class Place:
     device: int
     inode: int
     offset: int
+
+    def __str__(self) -> str:
+        return f"{self.device:x}.{self.inode:x}.{self.offset:x}"
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read what ``str`` gives.
+
+        Raises:
+            ValueError: it is something else.
+        """
+        device, inode, offset = (int(part, 16) for part in text.split("."))
+        if offset < 0:
+            raise ValueError("no place is before the beginning")
+        return cls(device, inode, offset)
 
     def within(self, path: str) -> bool:
         """Say whether the file at ``path`` is the one that is meant."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -18,6 +18,7 @@ from genii.events.sse import HEARTBEAT, render_event
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
+    from genii.control.logs import Place
     from genii.control.target import Target
 
 __all__ = ["LogFile", "Wish", "follow_logs", "log_files", "plain_logs", "recent_logs"]
@@ -50,6 +51,8 @@ class Wish:
     """Only lines with this text."""
     paced: bool = False
     """Whether to leave out what comes faster than anybody could read: for people who look on."""
+    after: dict[tuple[int, int], int] = field(default_factory=dict)
+    """Where to go on: device and inode of files, and offsets in them; empty: this is the beginning."""
 
 
 def log_files(target: Target, names: Sequence[str], stream: str) -> list[LogFile]:
@@ -116,7 +119,7 @@ async def follow_logs(files: Sequence[LogFile], wish: Wish, idle: float) -> Asyn
 
 async def _follow_one(file: LogFile, wish: Wish, queue: asyncio.Queue[bytes]) -> None:
     try:
-        follower = Follower(file.path)
+        follower = Follower(file.path, wish.after)
     except OSError as error:
         await queue.put(_event(file, [f"genii can't follow this log: {error}"]))
         return
@@ -125,11 +128,12 @@ async def _follow_one(file: LogFile, wish: Wish, queue: asyncio.Queue[bytes]) ->
             async for lines in tail(file.path, wish.count, wish.since, follower.place):
                 if found := _matching(lines, wish.contains):
                     await queue.put(_event(file, found))
+        await queue.put(_event(file, [], place=follower.here))  # so that who is cut off can go on from here
         skipped = 0
         async for lines in follower.lines():
             found = _matching(lines, wish.contains)
             if found or skipped:
-                await queue.put(_event(file, found, skipped))
+                await queue.put(_event(file, found, skipped, follower.here))
                 skipped = 0
             if wish.paced:
                 await asyncio.sleep(_PACE)
@@ -138,5 +142,6 @@ async def _follow_one(file: LogFile, wish: Wish, queue: asyncio.Queue[bytes]) ->
                 await asyncio.sleep(0)
 
 
-def _event(file: LogFile, lines: list[str], skipped: int = 0) -> bytes:
-    return render_event(msgspec.json.encode(LogLines(file.name, file.stream, lines, skipped)).decode(), "log")
+def _event(file: LogFile, lines: list[str], skipped: int = 0, place: Place | None = None) -> bytes:
+    found = LogLines(file.name, file.stream, lines, skipped, "" if place is None else str(place))
+    return render_event(msgspec.json.encode(found).decode(), "log")

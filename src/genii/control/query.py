@@ -18,9 +18,9 @@ from genii.supervise.report import (  # noqa: TC001 -- msgspec reads the annotat
 )
 
 __all__ = [
-    "ActionQuery", "AuditEntries", "Change", "Curves", "Details", "Differences", "Events", "JobQuery", "LogLines",
-    "LoginQuery", "Readings", "Results", "SessionAnswer", "Snapshot", "Statuses", "UpdateQuery", "UpgradeQuery",
-    "Upgrading",
+    "ActionQuery", "AuditEntries", "Change", "Curves", "Details", "Differences", "Events", "InputQuery", "JobQuery",
+    "LogLines", "LoginQuery", "Pools", "Readings", "Results", "SessionAnswer", "Snapshot", "Statuses", "UpdateQuery",
+    "UpgradeQuery", "Upgrading",
 ]  # fmt: skip
 
 
@@ -35,6 +35,13 @@ class ActionQuery(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True,
     signal: int | str = 0
     minimum: int = -1
     maximum: int = -1
+
+
+class InputQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a process is to read."""
+
+    name: str
+    text: str
 
 
 class UpdateQuery(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
@@ -63,6 +70,12 @@ class Statuses(msgspec.Struct, frozen=True):
 
     processes: list[ProcessStatus]
     pools: list[PoolStatus] = []
+
+
+class Pools(msgspec.Struct, frozen=True):
+    """The answer of ``GET /api/v1/pools``."""
+
+    pools: list[PoolStatus]
 
 
 class Details(msgspec.Struct, frozen=True):
@@ -98,6 +111,8 @@ class LogLines(msgspec.Struct, frozen=True, omit_defaults=True):
     lines: list[str]
     skipped: int = 0
     """How many bytes were left out before these lines, because more came than anybody could read."""
+    place: str = ""
+    """Where the next line of this log begins, to be given as ``after`` by who wants to go on there."""
 
 
 class LoginQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

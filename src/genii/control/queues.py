@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
-from genii.errors import GeniiError, UsageError
+from genii.errors import GeniiError, NotAllowed, UsageError
 from genii.system.address import parse_address
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from genii.gearman.admin import Admin
+    from genii.gearman.admin import Admin, FunctionFigures, FunctionStatus
 
 __all__ = ["JobServer", "JobServers", "Jobs", "QueuedFunction", "QueuedJob", "Queues", "WorkerConnection"]
 
@@ -36,6 +36,13 @@ class QueuedFunction(msgspec.Struct, frozen=True):
     high: int
     normal: int
     low: int
+    completed: int | None = None
+    """Since the server began; None: it is gearmand, which doesn't count."""
+    failed: int | None = None
+    median: float | None = None
+    """Seconds that the last jobs took."""
+    late: float | None = None
+    """The 95th percentile of the same."""
 
 
 class WorkerConnection(msgspec.Struct, frozen=True):
@@ -122,7 +129,12 @@ class Queues:
 
     async def drain(self, address: str) -> None:
         """Have a server take no new jobs and end when those that run are done; its supervisor starts it again."""
-        await self._ask(address, lambda admin: admin.shut_down(graceful=True))
+        try:
+            await self._ask(address, lambda admin: admin.shut_down(graceful=True))
+        except NotAllowed as error:
+            if "UNKNOWN_COMMAND" not in str(error):
+                raise
+            raise NotAllowed(f"{address} is a gearmand, which no client can end; end it where it runs") from error
 
     async def _ask(self, address: str, question: Callable[[Admin], T]) -> T:
         if address not in self._addresses():
@@ -138,20 +150,26 @@ class Queues:
 
 
 def _describe(address: str, admin: Admin) -> JobServer:
-    functions = [
-        QueuedFunction(
-            name=row.name,
-            waiting=max(0, row.total - row.running),
-            running=row.running,
-            workers=row.workers,
-            high=row.high,
-            normal=row.normal,
-            low=row.low,
-        )
-        for row in admin.status()
-    ]
+    figures = admin.figures()
+    functions = [_function(row, figures.get(row.name)) for row in admin.status()]
     workers = [WorkerConnection(row.address, row.client_id, row.functions) for row in admin.workers()]
     return JobServer(address=address, version=admin.version(), functions=functions, workers=workers)
+
+
+def _function(row: FunctionStatus, figures: FunctionFigures | None) -> QueuedFunction:
+    return QueuedFunction(
+        name=row.name,
+        waiting=max(0, row.total - row.running),
+        running=row.running,
+        workers=row.workers,
+        high=row.high,
+        normal=row.normal,
+        low=row.low,
+        completed=figures.completed if figures else None,
+        failed=figures.failed if figures else None,
+        median=figures.median if figures else None,
+        late=figures.late if figures else None,
+    )
 
 
 def _word(text: str) -> str:

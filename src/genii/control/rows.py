@@ -12,10 +12,15 @@ __all__ = [
     "DetailsRow",
     "DifferenceRow",
     "EventRow",
+    "FunctionRow",
     "LogRow",
     "Overview",
     "PoolRow",
+    "ProgramRow",
+    "QueuedJobRow",
     "ResultRow",
+    "ScheduleRow",
+    "ServerRow",
     "StatusRow",
     "SupervisorRow",
     "UpgradingRow",
@@ -64,6 +69,80 @@ class PoolRow(TypedDict):
     leaving: int
     waiting: int
     paused: bool
+
+
+class ScheduleRow(TypedDict):
+    """``DeclaredSchedule``."""
+
+    cron: str
+    timezone: str
+    overlap: str
+    missed: str
+    words: str
+    next: list[float]
+
+
+class ProgramRow(TypedDict):
+    """``DeclaredProgram``."""
+
+    name: str
+    group: str
+    description: str
+    command: list[str]
+    worker: str
+    kind: str
+    autostart: bool
+    restart: str
+    exit_codes: list[int]
+    minimum: int
+    maximum: int
+    depends_on: list[str]
+    schedule: ScheduleRow | None
+    watches: list[str]
+    user: str
+    directory: str
+    stop: str
+    stdin: str
+    recycle: dict[str, float]
+
+
+class FunctionRow(TypedDict):
+    """``QueuedFunction``."""
+
+    name: str
+    waiting: int
+    running: int
+    workers: int
+    high: int
+    normal: int
+    low: int
+    completed: int | None
+    failed: int | None
+    median: float | None
+    late: float | None
+
+
+class ServerRow(TypedDict):
+    """``JobServer``; its workers are not looked at here."""
+
+    address: str
+    version: str
+    error: str
+    functions: list[FunctionRow]
+    workers: list[dict[str, object]]
+
+
+class QueuedJobRow(TypedDict):
+    """``QueuedJob``."""
+
+    handle: str
+    state: str
+    priority: str
+    retries: int
+    background: bool
+    unique: str
+    size: int
+    payload: str
 
 
 class Overview(TypedDict):
@@ -154,3 +233,4 @@ class LogRow(TypedDict):
     stream: str
     lines: list[str]
     skipped: NotRequired[int]
+    place: NotRequired[str]

@@ -35,6 +35,8 @@ __all__ = ["ControlServer", "check_exposure"]
 
 _LIMITS = Limits(connections=512)
 """For each of the two: strangers at the TCP port can't use up the places of the command line."""
+_LOCAL_LIMITS = Limits(connections=512, head=256 << 10)
+"""Who follows a thousand logs names a place in each to go on from (see ``genii.control.logs.Place``)."""
 
 
 _LOOK = 0.02
@@ -50,7 +52,7 @@ class ControlServer:
         self._api = Api(target)
         self._front_module = front
         self._front: Handler | None = None
-        self._unix = Server(guard_unix(self._answer), limits=_LIMITS, failure=error_response)
+        self._unix = Server(guard_unix(self._answer), limits=_LOCAL_LIMITS, failure=error_response)
         self._tcp: Server | None = None
         self._path = ""
         self._released: Released = {}

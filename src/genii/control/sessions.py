@@ -40,7 +40,7 @@ class Sessions:
         """Go on with what ``encode`` returned once; what can't be read is forgotten."""
         try:
             self._open = msgspec.json.decode(data or b"{}", type=dict[str, Session])
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             self._open = {}
 
     def __len__(self) -> int:

@@ -61,7 +61,8 @@ class Command:
     def line(self, prompt: str = "", passed: str = "", *, wrapped: bool = False) -> str:
         """Return the text for the user's shell on the host; ``wrapped``: for sh, whatever that shell is.
 
-        With sudo, ``prompt`` is what sudo asks with, and ``passed`` is said on standard error when it is satisfied.
+        With sudo, ``prompt`` is what sudo asks with (empty: it must not ask), and ``passed`` is said on standard error
+        when it is satisfied.
         """
         inner = _SCRIPT.format(arguments=self.text) if self.script is not None else self.text
         before = [f"cd -- {shlex.quote(self.directory)} || exit"] if self.directory else []
@@ -70,6 +71,7 @@ class Command:
             # The user's shell may be none of the Bourne family: ours reads what is ours.
             plain = not before and self.script is None and not wrapped
             return inner if plain else shlex.join(["exec", "sh", "-c", "; ".join([*before, inner])])
-        told = [f"echo {shlex.quote(passed)} >&2", *before, inner]
-        words = ["sudo", "-S", "-p", prompt, *(["-u", self.user] if self.user else []), "--"]
+        told = [*([f"echo {shlex.quote(passed)} >&2"] if prompt else []), *before, inner]
+        asks = ["-S", "-p", prompt] if prompt else ["-n"]
+        words = ["sudo", *asks, *(["-u", self.user] if self.user else []), "--"]
         return "exec " + shlex.join([*words, "sh", "-c", "; ".join(told)])

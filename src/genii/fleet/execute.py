@@ -7,7 +7,7 @@ import secrets
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from genii.errors import GeniiError, TimedOut
+from genii.errors import GeniiError, TimedOut, UsageError
 from genii.fleet.sudo import SudoTalk
 from genii.units import format_duration
 
@@ -42,9 +42,10 @@ async def execute(
         ConnectionFailed: the connection broke.
         TimedOut: it took longer than ``timeout`` seconds; it was killed.
         CommandFailed: sudo wants another password.
+        UsageError: there is a password, and no way to hand it to sudo.
     """
     pieces = _cut(command.data) if source is None else source
-    talk = SudoTalk(f"genii-{secrets.token_hex(8)}", password) if command.sudo else None
+    talk = _talk(connection, password) if command.sudo else None
     limit = asyncio.timeout(timeout)
     process: RemoteProcess | None = None
     try:
@@ -59,11 +60,21 @@ async def execute(
                 await _together(_pump(process.read, on_output), _pump_sudo(process, talk, pieces, on_error))
             return await process.wait()
     except BaseException as error:
-        if process is not None:
-            await _kill(process)
+        killed = process is None or await _kill(process)
         if isinstance(error, TimeoutError) and limit.expired():
-            raise TimedOut(f"{connection.host.name}: killed after {format_duration(timeout or 0.0)}") from None
+            took = format_duration(timeout or 0.0)
+            how = f"killed after {took}" if killed else f"not ended after {took}, and the host does not answer any more"
+            raise TimedOut(f"{connection.host.name}: {how}") from None
         raise
+
+
+def _talk(connection: Connection, password: str | None) -> SudoTalk | None:
+    """Return the conversation with sudo, if there can be one."""
+    if connection.interactive:
+        return SudoTalk(f"genii-{secrets.token_hex(8)}", password)
+    if password is not None:
+        raise UsageError(f"{connection.host.name}: sudo can't be given a password this way; leave it out")
+    return None
 
 
 async def _pump(read: Callable[[int], Awaitable[bytes]], hand_on: Callable[[bytes], object]) -> None:
@@ -129,8 +140,11 @@ async def _pump_sudo(
             feeding.cancel()
 
 
-async def _kill(process: RemoteProcess) -> None:
-    """Kill it although we are being cancelled ourselves; a host that does not even react is left alone."""
-    with suppress(TimeoutError, Exception):
+async def _kill(process: RemoteProcess) -> bool:
+    """Kill it although we are being cancelled ourselves; say no where the host does not answer: it is left alone."""
+    try:
         async with asyncio.timeout(_KILLING):
             await process.kill()
+    except Exception:
+        return False
+    return True

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import codecs
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from genii.errors import TimedOut
 from genii.fleet.dialogue import Dialogue, ExpectFailed
 from genii.fleet.task_result import TaskResult
+from genii.fleet.transport import ConnectionFailed
 from genii.units import parse_duration
 
 if TYPE_CHECKING:
@@ -67,7 +69,8 @@ async def converse(connection: Connection, command: str, answers: Answers, timeo
     except ExpectFailed as error:
         raise ExpectFailed(f"{connection.host.name}: {error}") from None
     finally:
-        await asyncio.shield(process.kill())
+        with suppress(ConnectionFailed):  # what went wrong with the host is told already
+            await asyncio.shield(process.kill())
 
 
 async def _follow(process: RemoteProcess, dialogue: Dialogue, timeout: float, *, leave: bool) -> int:

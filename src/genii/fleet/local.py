@@ -9,6 +9,7 @@ from asyncio.subprocess import PIPE
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from genii.fleet.child import reap
 from genii.fleet.transport import ConnectionFailed, Host
 
 if TYPE_CHECKING:
@@ -35,6 +36,8 @@ class LocalTransport:
 
 class LocalConnection:
     """Run commands here; those that still run are killed when it is closed."""
+
+    interactive = True
 
     def __init__(self, host: Host) -> None:
         self._host = host
@@ -173,13 +176,7 @@ class _LocalProcess:
         if self._process.returncode is None:
             with suppress(ProcessLookupError):
                 os.killpg(self._process.pid, signal.SIGKILL)
-        # A daemon that the command left may hold its streams for ever: they have to be closed here, not waited for.
-        # Not by closing the whole transport: that would reap the process behind the back of asyncio's own watcher.
-        for number in range(3):
-            pipe = self._process._transport.get_pipe_transport(number)  # type: ignore[attr-defined]
-            if pipe is not None:
-                pipe.close()
-        await self._process.wait()
+        await reap(self._process)
         self._writer.close()
         if self._reading is not None:
             self._reading.close()

@@ -15,10 +15,12 @@ from asyncio.subprocess import DEVNULL, PIPE
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from genii.backoff import Backoff
 from genii.config.host_pattern import parse_address
 from genii.errors import UsageError
+from genii.fleet.child import reap
+from genii.fleet.patience import ALIVE, BACKOFF, CLOSING, KILLING
 from genii.fleet.pid_line import announce, kill_command, read_pid
+from genii.fleet.ssh_config import SYSTEM_CONFIG, check_given
 from genii.fleet.transport import ConnectionFailed, Host
 from genii.units import format_duration
 
@@ -31,10 +33,7 @@ if TYPE_CHECKING:
 
 __all__ = ["OpenSshConnection", "OpenSshTransport"]
 
-_BACKOFF = Backoff(initial=0.1, cap=2.0, jitter=0.8)
 _LIMIT = 1 << 18
-_CLOSING = 2.0
-_KILLING = 10.0
 _FAILED = 255
 """ssh(1): "exits with the exit status of the remote command or with 255 if an error occurred"."""
 _READY = b"genii-ready"
@@ -50,11 +49,13 @@ class OpenSshTransport:
 
         Raises:
             UsageError: it is not installed.
+            ConfigError: the configuration named can't be read.
         """
         import shutil
 
         if shutil.which(program) is None:
             raise UsageError(f"there is no {program!r} on this machine; install openssh-client, or use asyncssh")
+        check_given(settings.ssh_config)
         self._settings = settings
         self._program = program
         self._folder: TemporaryDirectory[str] | None = None
@@ -71,7 +72,7 @@ class OpenSshTransport:
         try:
             async with limit:
                 while True:
-                    control = _Control(self._program, self._options(host), parse_address(host.name).host, self._path())
+                    control = _Control(self._program, self.options(host), parse_address(host.name).host, self._path())
                     try:
                         await control.open()
                         return OpenSshConnection(host, control)
@@ -79,7 +80,7 @@ class OpenSshTransport:
                         attempt += 1
                         if attempt > self._settings.retries or not any(word in error.said for word in _DROPPED):
                             raise ConnectionFailed(f"{host.name}: {error.reason()}") from error
-                    await asyncio.sleep(_BACKOFF.delay(attempt, random.random()))  # noqa: S311 -- no secret
+                    await asyncio.sleep(BACKOFF.delay(attempt, random.random()))  # noqa: S311 -- no secret
         except TimeoutError as error:
             raise ConnectionFailed(f"{host.name}: not connected within {format_duration(patience)}") from error
 
@@ -89,19 +90,33 @@ class OpenSshTransport:
             self._folder.cleanup()
             self._folder = None
 
-    def _path(self) -> str:
+    def _path(self, name: str = "") -> str:
+        """Return the path of a file in our folder: of the next control socket, or of another name."""
         if self._folder is None:
             import tempfile
 
             self._folder = tempfile.TemporaryDirectory(prefix="genii-ssh-")  # mode 0700
-        self._count += 1
-        return os.path.join(self._folder.name, str(self._count))
+        self._count += not name
+        return os.path.join(self._folder.name, name or str(self._count))
 
-    def _options(self, host: Host) -> list[str]:
+    def _configuration(self) -> str:
+        """Return the path of a configuration that includes the user's, and says what holds where that says nothing."""
+        path = self._path("config")
+        if not os.path.exists(path):
+            import glob
+
+            given = self._settings.ssh_config
+            files = [os.path.expanduser(one) for one in ((given,) if given else ("~/.ssh/config", SYSTEM_CONFIG))]
+            lines = [f'Include "{glob.escape(file)}"' for file in files]
+            with open(path, "w", encoding="utf-8") as file:
+                file.write("\n".join([*lines, "Host *", f"    ServerAliveInterval {ALIVE}", ""]))
+        return path
+
+    def options(self, host: Host) -> list[str]:
+        """Return the options of ssh(1) that say how a host is reached."""
         settings = self._settings
         policy = "accept-new" if settings.known_hosts == "accept-new" else "yes"
-        words = ["-F", os.path.expanduser(settings.ssh_config)] if settings.ssh_config else []
-        words += ["-o", "BatchMode=yes", "-o", f"StrictHostKeyChecking={policy}"]
+        words = ["-F", self._configuration(), "-o", "BatchMode=yes", "-o", f"StrictHostKeyChecking={policy}"]
         words += ["-o", f"HostName={host.address}"] if host.address else []
         words += ["-o", f"User={host.user}"] if host.user else []
         words += ["-o", f"Port={host.port}"] if host.port else []
@@ -191,7 +206,7 @@ class _Control:
         with suppress(ProcessLookupError):
             master.terminate()
         try:
-            async with asyncio.timeout(_CLOSING):
+            async with asyncio.timeout(CLOSING):
                 await master.wait()
         except TimeoutError:
             master.kill()
@@ -200,6 +215,8 @@ class _Control:
 
 class OpenSshConnection:
     """A host with a control master."""
+
+    interactive = True
 
     def __init__(self, host: Host, control: _Control) -> None:
         self._host = host
@@ -268,7 +285,8 @@ class OpenSshConnection:
     async def close(self) -> None:
         """End the master and what still runs."""
         for process in self._running:
-            await process.kill()
+            with suppress(ConnectionFailed):
+                await process.kill()
         await self._control.close()
 
 
@@ -337,17 +355,26 @@ class _OpenSshProcess:
         return check.returncode == 0
 
     async def kill(self) -> None:
-        """Kill its process group on the host, then the client; one on a terminal is hung up."""
+        """Kill its process group on the host, then the client; one on a terminal is hung up.
+
+        Raises:
+            ConnectionFailed: the host does not answer.
+        """
         self._killed = True
         if self.ended:
             return
+        told = self._terminal
         if self._pid.isdecimal() and self._control.alive:
             killer = await self._control.client("-T", command=kill_command(self._pid))
             with suppress(TimeoutError):
-                async with asyncio.timeout(_KILLING):
+                async with asyncio.timeout(KILLING):
                     await killer.communicate()
+            told = killer.returncode not in (None, _FAILED)
             if killer.returncode is None:
                 killer.kill()
+                await reap(killer)
         with suppress(ProcessLookupError):
             self._process.kill()
-        await self._process.wait()
+        await reap(self._process)
+        if not told:
+            raise ConnectionFailed(f"{self._host.name}: the command can't be killed: no answer")

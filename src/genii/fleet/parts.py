@@ -9,8 +9,8 @@ from genii.errors import UsageError
 __all__ = ["need"]
 
 
-def need(module: str, purpose: str) -> Any:
-    """Import a library of the extra ``fleet``.
+def need(module: str, purpose: str, extra: str = "fleet") -> Any:
+    """Import a library that one of our extras brings.
 
     Raises:
         UsageError: it is not installed.
@@ -25,4 +25,4 @@ def need(module: str, purpose: str) -> Any:
     except ModuleNotFoundError as error:
         if error.name != module.partition(".")[0]:
             raise
-        raise UsageError(f"{purpose} needs {module}: pip install 'genii[fleet]'") from None
+        raise UsageError(f"{purpose} needs {module}: pip install 'genii[{extra}]'") from None

@@ -8,11 +8,11 @@ from contextlib import suppress
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, cast
 
-from genii.backoff import Backoff
 from genii.config.host_pattern import parse_address
 from genii.errors import ConfigError
 from genii.fleet.known_hosts import KnownHosts
 from genii.fleet.library import load_asyncssh, require_asyncssh
+from genii.fleet.patience import BACKOFF, CLOSING, KILLING
 from genii.fleet.pid_line import announce, kill_command, read_pid
 from genii.fleet.ssh_config import SshConfig
 from genii.fleet.transport import ConnectionFailed, Host
@@ -29,11 +29,8 @@ if TYPE_CHECKING:
 
 __all__ = ["SshConnection", "SshTransport"]
 
-_BACKOFF = Backoff(initial=0.1, cap=2.0, jitter=0.8)
 _WINDOW = 1 << 19
 """Bytes that a host may send before we have read them: bounds our memory, however fast it prints."""
-_CLOSING = 2.0
-_KILLING = 10.0
 _DEEPEST_JUMP = 8
 
 
@@ -91,7 +88,7 @@ class SshTransport:
                         attempt += 1
                         if isinstance(error, ConnectionRefusedError) or attempt > self._settings.retries:
                             raise
-                    await asyncio.sleep(_BACKOFF.delay(attempt, random.random()))  # noqa: S311 -- no secret
+                    await asyncio.sleep(BACKOFF.delay(attempt, random.random()))  # noqa: S311 -- no secret
         except TimeoutError as error:
             if not limit.expired():
                 raise ConnectionFailed(f"{host.name}: no answer from {route.host}:{route.port}") from error
@@ -249,6 +246,8 @@ def _client_class() -> Callable[[_Guard], asyncssh.SSHClient]:
 class SshConnection:
     """An open connection."""
 
+    interactive = True
+
     def __init__(self, host: Host, connection: asyncssh.SSHClientConnection, as_root: bool) -> None:
         self._host = host
         self._connection = connection
@@ -384,15 +383,26 @@ class _SshProcess:
         return status
 
     async def kill(self) -> None:
-        """Have sshd kill its process group (it does since OpenSSH 7.9), and close the channel."""
+        """Have sshd kill its process group (it does since OpenSSH 7.9), and close the channel.
+
+        Raises:
+            ConnectionFailed: the host does not answer.
+        """
         self._killed = True
-        with suppress(load_asyncssh().Error, OSError, TimeoutError):
-            if self._pid and not self._ended:
-                async with asyncio.timeout(_KILLING):
-                    await self._connection.run(kill_command(self._pid))
-            elif not self._pid:
-                self._process.kill()
-        self._process.close()
+        try:
+            if not self._has_ended():
+                async with asyncio.timeout(KILLING):
+                    if not self._pid:
+                        self._process.kill()
+                    # sshd does not answer to signals; what it answers to afterwards tells that it was there.
+                    await self._connection.run(kill_command(self._pid) if self._pid else ":")
+        except (load_asyncssh().Error, OSError) as error:  # TimeoutError is one
+            raise ConnectionFailed(f"{self._host.name}: the command can't be killed: no answer") from error
+        finally:
+            self._process.close()
+
+    def _has_ended(self) -> bool:
+        return self._ended or self._process.exit_status is not None or self._process.exit_signal is not None
 
 
 def _number(name: str) -> int:
@@ -404,7 +414,7 @@ def _number(name: str) -> int:
 async def _close(connection: asyncssh.SSHClientConnection) -> None:
     connection.close()
     try:
-        async with asyncio.timeout(_CLOSING):
+        async with asyncio.timeout(CLOSING):
             await connection.wait_closed()
     except TimeoutError:
         connection.abort()

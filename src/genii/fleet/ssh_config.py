@@ -19,6 +19,7 @@ from genii.config.host_pattern import parse_address
 from genii.errors import ConfigError, Problem
 from genii.fleet.known_hosts import SYSTEM_FILES, USER_FILES
 from genii.fleet.library import load_asyncssh
+from genii.fleet.patience import ALIVE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,9 +28,9 @@ if TYPE_CHECKING:
 
     from genii.fleet.transport import Host
 
-__all__ = ["Route", "SshConfig"]
+__all__ = ["SYSTEM_CONFIG", "Route", "SshConfig", "check_given"]
 
-_SYSTEM_CONFIG = "/etc/ssh/ssh_config"
+SYSTEM_CONFIG = "/etc/ssh/ssh_config"
 _MOST_PATTERNS = 1000
 _CIPHERS = "^aes128-gcm@openssh.com,aes256-gcm@openssh.com"
 """Put before asyncssh's own order where the configuration has none: half of the CPU time for large files."""
@@ -39,6 +40,18 @@ _DIFFERS = re.compile(
     re.IGNORECASE | re.MULTILINE,
 )
 """What may say something else for each host: conditions, and options in which tokens are expanded."""
+
+
+def check_given(path: str) -> str:
+    """Return the path of a configuration that is named instead of the usual ones, if there is one.
+
+    Raises:
+        ConfigError: it can't be read.
+    """
+    given = os.path.expanduser(path)
+    if given and not os.access(given, os.R_OK):
+        raise ConfigError([Problem(given, 0, 0, "can't be read; name the SSH configuration in [fleet] ssh_config")])
+    return given
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,10 +81,8 @@ class SshConfig:
         Raises:
             ConfigError: the file can't be read.
         """
-        given = os.path.expanduser(path)
-        usual = (os.path.expanduser("~/.ssh/config"), _SYSTEM_CONFIG)
-        if given and not os.access(given, os.R_OK):
-            raise ConfigError([Problem(given, 0, 0, "can't be read; name the SSH configuration in [fleet] ssh_config")])
+        given = check_given(path)
+        usual = (os.path.expanduser("~/.ssh/config"), SYSTEM_CONFIG)
         self._files = [given] if given else [one for one in usual if os.access(one, os.R_OK)]
         self._user = getpass.getuser()
         self._parsed: dict[tuple[object, ...], Any] = {}
@@ -99,6 +110,8 @@ class SshConfig:
         base = asyncssh.SSHClientConnectionOptions.__new__(asyncssh.SSHClientConnectionOptions)
         # asyncssh takes the configuration of earlier options over without reading the files again.
         base.kwargs = {} if "Ciphers" in known else {"encryption_algs": _CIPHERS}
+        if "ServerAliveInterval" not in known:
+            base.kwargs["keepalive_interval"] = ALIVE
         base.config = config
         config._options = known
         return Route(

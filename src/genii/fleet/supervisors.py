@@ -42,7 +42,8 @@ class RemoteClient(Client):
         try:
             reader, writer = await self._remote.connect_unix(self._path)
         except ConnectionFailed as error:
-            message = f"no supervisor answers at {self._path} ({error}); start it there with 'genii up -d'"
+            reason = str(error).removeprefix(f"{self.host}: ").removeprefix(f"{self._path}: ")
+            message = f"no supervisor answers at {self._path} ({reason}); start it there with 'genii up -d'"
             raise NotRunning(message) from error
         ours, theirs = socket.socketpair()
         near_reader, near_writer = await asyncio.open_connection(sock=theirs)

@@ -232,7 +232,8 @@ def _receive(base: str, entry: Entry, offset: int) -> str:
         + f'p={shlex.quote(_safe(part))}; cat {">>" if offset else ">"}"$p" || {{ rm -f -- "$p"; exit 1; }}; '
         # Less than all of it: the connection was cut, and what is there is for the next attempt.
         f"[ $(stat -c %s -- \"$p\") -ge {entry.size} ] || {{ echo 'cut off' >&2; exit {_CUT_OFF}; }}; "
-        f's=$(sha256sum <"$p") && [ "${{s%% *}}" = {entry.digest} ] || '
+        # openssl's takes a quarter of the time; not each host has it.
+        f's=$(openssl dgst -sha256 -r <"$p" 2>/dev/null || sha256sum <"$p") && [ "${{s%% *}}" = {entry.digest} ] || '
         "{ rm -f -- \"$p\"; echo 'it did not arrive whole (checksum)' >&2; exit 1; }; "
         f'chmod {entry.mode:o} -- "$p" && touch -d @{entry.modified} -- "$p" && '
         f'mv -f -- "$p" {shlex.quote(_safe(entry.path))}'

@@ -66,7 +66,11 @@ class RemoteProcess(Protocol):
         """
 
     async def kill(self) -> None:
-        """End it, and what it started where the transport can; its streams are closed."""
+        """End it, and what it started where the transport can; its streams are closed.
+
+        Raises:
+            ConnectionFailed: the host does not answer, so that it may still run there.
+        """
 
 
 class Connection(Protocol):
@@ -75,6 +79,10 @@ class Connection(Protocol):
     @property
     def host(self) -> Host:
         """The host at the other end."""
+
+    @property
+    def interactive(self) -> bool:
+        """Whether the output of a command comes, and can be answered, before its input has ended."""
 
     async def start(self, command: str, *, terminal: bool = False) -> RemoteProcess:
         """Start a command with the user's shell on the host, on a pseudo-terminal by choice.

@@ -28,8 +28,12 @@ def open_transport(settings: FleetSettings) -> Transport:
         from genii.fleet.openssh import OpenSshTransport
 
         return OpenSshTransport(settings)
+    if settings.transport == "salt":
+        from genii.fleet.salt import SaltTransport
+
+        return SaltTransport(settings)
     if settings.transport == "local":
         from genii.fleet.local import LocalTransport
 
         return LocalTransport()
-    raise UsageError(f"there is no transport {settings.transport!r} (asyncssh, openssh, local)")
+    raise UsageError(f"there is no transport {settings.transport!r} (asyncssh, openssh, salt, local)")

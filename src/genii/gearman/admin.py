@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from genii.system.listen import Address
 
-__all__ = ["Admin", "FunctionStatus", "JobLine", "WorkerLine"]
+__all__ = ["Admin", "FunctionFigures", "FunctionStatus", "JobLine", "WorkerLine"]
 
 
 class FunctionStatus(NamedTuple):
@@ -25,6 +25,17 @@ class FunctionStatus(NamedTuple):
     high: int
     normal: int
     low: int
+
+
+class FunctionFigures(NamedTuple):
+    """What became of the jobs of a function since the server began; the seconds are those of the last 256."""
+
+    name: str
+    completed: int
+    failed: int
+    median: float
+    late: float
+    """The 95th percentile."""
 
 
 class WorkerLine(NamedTuple):
@@ -85,6 +96,14 @@ class Admin:
             name, total, running, workers = row.rsplit("\t", 3)
             found.append(FunctionStatus(name, int(total), int(running), int(workers), *waiting.get(name, (0, 0, 0))))
         return sorted(found)
+
+    def figures(self) -> dict[str, FunctionFigures]:
+        """Return what became of the jobs of each function; nothing where the server is gearmand: it doesn't count."""
+        try:
+            rows = [row.rsplit("\t", 4) for row in self._list("figures")]
+        except NotAllowed:
+            return {}
+        return {row[0]: FunctionFigures(row[0], int(row[1]), int(row[2]), float(row[3]), float(row[4])) for row in rows}
 
     def workers(self) -> list[WorkerLine]:
         """Return the connections that offer functions."""

@@ -309,6 +309,9 @@ class Broker(Queues):
         handle, function = job.handle, job.function
         job.state = _RUNNING
         job.worker = peer
+        if not peer.jobs:
+            peer.timed = handle
+            peer.begun = self._now
         peer.jobs[handle] = job
         function.running += 1
         limit = peer.abilities[function]
@@ -356,7 +359,11 @@ class Broker(Queues):
                     listener.dirty = True
                     self.dirty.append(listener)
             job.listeners = ()
-        job.function.running -= 1
+        function = job.function
+        function.running -= 1
+        function.completed += 1
+        if peer.timed == handle:
+            function.times.append(self._now - peer.begun)
         self._end(job)
 
     def _fail(self, peer: Peer, _code: int, data: bytes, start: int, stop: int) -> None:
@@ -367,6 +374,7 @@ class Broker(Queues):
                 self._error(peer, b"JOB_NOT_FOUND", b"Job given in work result not found")
             return
         self.failed += 1
+        job.function.failed += 1
         job.function.running -= 1
         self._end_failed(job)
 
@@ -378,6 +386,7 @@ class Broker(Queues):
             return
         peer.excepted = handle
         self.failed += 1
+        job.function.failed += 1
         job.function.running -= 1
         told, plain = RESPONSE + data[start - 8 : stop], encode(Kind.WORK_FAIL, handle)
         for listener in job.listeners:

@@ -18,14 +18,15 @@ __all__ = ["MAX_FUNCTION", "Function", "Peer"]
 
 MAX_FUNCTION = 0xFFFF
 """The longest name of a function, in bytes; the journal has two bytes for its length."""
+_TIMES = 256
 
 
 class Function:
     """The jobs of one name: a queue for each priority, and who would serve them."""
 
     __slots__ = (
-        "by_unique", "dead", "guarded", "limits", "name", "queued", "queues", "running", "sleepers", "waiting",
-        "workers",
+        "by_unique", "completed", "dead", "failed", "guarded", "limits", "name", "queued", "queues", "running",
+        "sleepers", "times", "waiting", "workers",
     )  # fmt: skip
 
     def __init__(self, name: bytes) -> None:
@@ -46,6 +47,10 @@ class Function:
         self.sleepers: dict[Peer, None] = {}
         """Workers that asked to be woken, in the order in which they fell asleep."""
         self.by_unique: dict[bytes | tuple[bytes, bytes], Job] = {}
+        self.completed = 0
+        self.failed = 0
+        self.times: deque[float] = deque(maxlen=_TIMES)
+        """Seconds that the last jobs took, from being given to a worker to being complete."""
 
     @property
     def total(self) -> int:
@@ -104,9 +109,9 @@ class Peer:
     """One connection as the broker sees it: what it can do, what it has, and the bytes that wait to be sent to it."""
 
     __slots__ = (
-        "abilities", "address", "asleep", "client_id", "closing", "descriptor", "dirty", "emit", "excepted",
+        "abilities", "address", "asleep", "begun", "client_id", "closing", "descriptor", "dirty", "emit", "excepted",
         "exceptions", "flight", "held", "jobs", "link", "listening", "local", "need", "order", "out", "rest",
-        "rest_size", "woken_at", "woken_for",
+        "rest_size", "timed", "woken_at", "woken_for",
     )  # fmt: skip
 
     def __init__(self, descriptor: int = 0, address: str = "", *, local: bool = False) -> None:
@@ -142,6 +147,11 @@ class Peer:
         """The same in the order in which they are served."""
         self.jobs: dict[bytes, Job] = {}
         """The jobs it runs, by handle."""
+        self.timed = b""
+        """The handle of the job whose time is taken: the last one that was its only one. A time for each job that
+        waits would cost a million of them 16 MB."""
+        self.begun = 0.0
+        """When that one was given to it."""
         self.listening: dict[bytes, Job] = {}
         """The foreground jobs whose results it wants, by handle."""
         self.asleep = False

@@ -332,6 +332,7 @@ class Queues:
         self.requeued += 1
         if 0 < self.settings.attempts <= job.retries:
             self.failed += 1
+            job.function.failed += 1
             self._end_failed(job)
         elif not (job.background or job.listeners):
             self._end(job)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import signal
@@ -10,12 +11,13 @@ from typing import TYPE_CHECKING
 from genii.supervise.environment import MARK, OWNER
 from genii.supervise.model import State, Stop
 from genii.supervise.output import take_over as take_over_streams
-from genii.supervise.process import digest
 from genii.supervise.record import Found, Memory
-from genii.system.process import group_exists, group_members, open_process, send_group_signal
-from genii.system.procfs import start_time
+from genii.system.process import group_exists, group_members, open_living, send_group_signal
+from genii.system.procfs import command_line, start_time
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from genii.supervise.process import Process
     from genii.supervise.supervisor import Supervisor
 
@@ -38,7 +40,7 @@ def remember(supervisor: Supervisor) -> Memory:
         if pid:
             memory.processes[process.name] = Found(
                 pid,
-                _started(pid),
+                process.birth,
                 process.digest,
                 process.started_at,
                 process.life.restarts,
@@ -47,13 +49,6 @@ def remember(supervisor: Supervisor) -> Memory:
         elif process.state is State.STOPPING:
             memory.processes[process.name] = Found(group=process.group)
     return memory
-
-
-def _started(pid: int) -> int:
-    try:
-        return start_time(pid)
-    except ProcessLookupError:
-        return 0
 
 
 def take_over(supervisor: Supervisor, memory: Memory) -> None:
@@ -76,6 +71,7 @@ def _look_for_lost(supervisor: Supervisor, memory: Memory) -> None:
         _count_as_begun(supervisor, memory, name)
     if memory.damaged:
         _log.warning("the record is damaged or another version's: searching processes by their environment")
+    if memory.damaged or memory.absent:
         lost += [slot.name for slot in supervisor.slots if not _lives(memory.processes.get(slot.name))]
     if lost:
         _search(supervisor, memory, lost)
@@ -93,7 +89,7 @@ def _take(supervisor: Supervisor, name: str, found: Found) -> bool:
             _log.warning("%s: left alone with pid %d, as declared (orphans)", name, found.pid)
         return False
     if found.pid and process.adopt(found):
-        _settle(supervisor, process, found)
+        _settle(supervisor, process)
         return True
     _clean_up(process, found.pid or found.group)
     return False
@@ -123,7 +119,7 @@ def _lives(found: Found | None) -> bool:
     if found is None or not found.pid:
         return False
     try:
-        os.close(open_process(found.pid, found.start_time))
+        os.close(open_living(found.pid, found.start_time))
     except OSError:
         return False
     return True
@@ -137,13 +133,13 @@ def _count_as_begun(supervisor: Supervisor, memory: Memory, name: str) -> None:
         memory.runs[process.template.name] = due
 
 
-def _settle(supervisor: Supervisor, process: Process, found: Found) -> None:
+def _settle(supervisor: Supervisor, process: Process) -> None:
     """Bring an adopted process to what is declared now: maybe it is to stop, or to run something else."""
     process.reopen_streams()
     process.relog()
     if process.template.orphans == "stop":
         supervisor.loop.call_soon(process.fail, "its supervisor died (orphans = stop)")
-    elif found.digest not in (0, digest(process.template)):  # 0: found by its mark, see below
+    elif not process.current:
         supervisor.loop.call_soon(process.fail, "its declaration has changed")
     elif not supervisor.wishes.get(process.name, True) and not supervisor.triggers.starts(process.template):
         supervisor.loop.call_soon(supervisor.ordering.stop, [process])
@@ -152,7 +148,7 @@ def _settle(supervisor: Supervisor, process: Process, found: Found) -> None:
 def _end_stranger(supervisor: Supervisor, name: str, found: Found) -> None:
     """End a process that nothing declares any more; how long it may take to end is not known any more either."""
     try:
-        process = open_process(found.pid, found.start_time)
+        process = open_living(found.pid, found.start_time)
     except OSError:
         return
     _log.warning("%s is not declared any more: stopping its process %d", name, found.pid)
@@ -179,24 +175,32 @@ def _search(supervisor: Supervisor, memory: Memory, names: list[str]) -> None:
     """
     owner = f"{OWNER}={supervisor.settings.state_dir}".encode()
     marks = {f"{MARK}={name}".encode(): name for name in names}
+    found: dict[str, list[tuple[bool, int, int]]] = {}
+    for pid in _session_leaders():  # as each main process is; what it started seldom is
+        variables = _environment(pid)
+        for mark in marks.keys() & variables if owner in variables else ():
+            process = supervisor.slots.get(marks[mark])
+            if process is None or not _is_user(process, pid):  # others may use our marks, but not our users
+                continue
+            with contextlib.suppress(ProcessLookupError):
+                another = command_line(pid) != list(process.program.command)
+                found.setdefault(process.name, []).append((another, start_time(pid), pid))
+    for name, candidates in found.items():
+        _, started, pid = min(candidates)  # what runs the very command, else the first that was there
+        memory.processes[name] = Found(pid, started, time=_wall_time(started))
+        _log.warning("%s: found process %d by its mark", name, pid)
+
+
+def _session_leaders() -> Iterator[int]:
     for entry in os.listdir("/proc"):
-        if not entry.isdigit():
-            continue
-        variables = _environment(int(entry))
-        for mark in marks.keys() & variables:
-            pid = int(entry)
-            name = marks[mark]
-            # The main process leads its session; what it started does not. Others may use our marks, but not our users.
-            if owner in variables and os.getsid(pid) == pid and _is_user(supervisor.slots.get(name), pid):
-                started = _started(pid)
-                memory.processes[name] = Found(pid, started, time=_wall_time(started))
-                _log.warning("%s: found process %d by its mark", name, pid)
+        if entry.isdigit():
+            with contextlib.suppress(ProcessLookupError):
+                if os.getsid(int(entry)) == int(entry):
+                    yield int(entry)
 
 
-def _is_user(process: Process | None, pid: int) -> bool:
+def _is_user(process: Process, pid: int) -> bool:
     """Say whether a process belongs to the user that its program is declared to run as."""
-    if process is None:
-        return False
     declared = process.helper_command().uid
     try:
         return os.stat(f"/proc/{pid}").st_uid == (declared if declared >= 0 else os.geteuid())

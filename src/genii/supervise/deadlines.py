@@ -45,6 +45,7 @@ class Deadlines:
         while self._heap and self._stale(self._heap[0]):
             heapq.heappop(self._heap)
         if not self._heap:
+            self._heap, self._current = [], {}  # emptied ones would keep the room of the most they ever held
             return
         when = self._heap[0][0]
         if self._timer is not None and not self._timer.cancelled():

@@ -59,6 +59,8 @@ class Impossible(InternalError):
 _PAUSE = 1.0
 """Seconds between two starts at least by supervisord's rules, which know no other delay after RUNNING: it looks at what
 ended once a second, and what ends at once must not take a processor."""
+_HEARSAY = 5.0
+"""Seconds for an adopted process to say that it is ready, if it has not said so to its dead supervisor already."""
 
 
 class Stopping(Protocol):
@@ -89,6 +91,8 @@ class Rules(NamedTuple):
     retries: int
     backoff: Backoff
     stop: Stopping
+    tells_once: bool = False
+    """Whether it says by itself, and once, that it is ready: who was not there to hear it can't ask."""
 
 
 def rules_for(program: Program) -> Rules:
@@ -103,6 +107,7 @@ def rules_for(program: Program) -> Rules:
         retries=program.retries,
         backoff=program.backoff,
         stop=program.stop,
+        tells_once=program.ready is not None and program.ready.probe.kind in ("line", "notify"),
     )
 
 
@@ -341,7 +346,8 @@ def _ready_early(moment: _Moment) -> Outcome:
 def _due_early(moment: _Moment) -> Outcome:
     """It lived long enough; or it did not become ready in time."""
     life, rules = moment.life, moment.rules
-    if not rules.needs_ready or life.ready:
+    unheard = life.adopted and rules.tells_once  # it may have said so to nobody
+    if not rules.needs_ready or life.ready or unheard:
         return _running(moment)
     reason = f"not ready within {rules.ready_timeout:g} s"
     return _failed(moment._replace(event=Failed(reason, counts=True)))
@@ -563,7 +569,10 @@ def _adopt(moment: _Moment) -> Outcome:
     if event.running:
         return _running(moment)
     timeout = rules.ready_timeout if rules.needs_ready else rules.startsecs
-    return _enter(moment, State.STARTING, deadline=moment.now + timeout, ready=False), ()
+    deadline = moment.now + timeout
+    if rules.tells_once:
+        deadline = max(moment.now, min(event.started + timeout, moment.now + _HEARSAY))
+    return _enter(moment, State.STARTING, deadline=deadline, ready=False), ()
 
 
 _COLUMNS = (

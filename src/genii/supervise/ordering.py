@@ -103,6 +103,8 @@ class Ordering:
             if process.name in self._starts and not plan.may_start(process.template, self._slots.satisfied):
                 del self._starts[process.name]
                 process.handle(StartWanted())
+        if not self._starts:
+            self._starts = {}  # an emptied one would keep the room of the most that it ever held
 
     def _advance_stop(self, process: Process) -> None:
         """Tell a process to stop, if nothing holds it back; forget it once it has."""

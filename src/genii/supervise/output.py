@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import select
 import signal
 import socket
 import sys
@@ -375,6 +376,7 @@ def _take_over(path: str, adopt: Callable[[str, str, Log | None, int], None]) ->
         try:
             link.connect(path)
         except (FileNotFoundError, ConnectionRefusedError):
+            _end_unreachable(path)
             return 0
         while (received := receive(link)) is not None:
             (word, *arguments), descriptors = received
@@ -387,13 +389,30 @@ def _take_over(path: str, adopt: Callable[[str, str, Log | None, int], None]) ->
     return count
 
 
+def _end_unreachable(path: str) -> None:
+    """End a keeper whose socket somebody has removed: two of them would take each other's lines.
+
+    What it has read is written, but for unfinished lines; its pipes are found again by their programs.
+    """
+    for pid in _holders(path):
+        _log.warning("the socket of the keeper (pid %d) of an earlier supervisor was removed: ending it", pid)
+        with contextlib.suppress(ProcessLookupError):
+            process = os.pidfd_open(pid)
+            signal.pidfd_send_signal(process, signal.SIGKILL)
+            select.select([process], [], [], _PATIENCE)
+            os.close(process)
+
+
 def _holders(path: str) -> list[int]:
-    """Return the processes that have the listening socket at ``path`` open (unix(7), proc(5))."""
+    """Return the processes that have the listening socket at ``path`` open (unix(7), proc(5)), where it is our path."""
     with open("/proc/net/unix", encoding="utf-8", errors="surrogateescape") as file:
         sockets = {f"socket:[{words[6]}]" for line in file if (words := line.split(maxsplit=7))[-1].strip() == path}
-    found = []
+    if not sockets:
+        return []
+    found, root = [], os.stat("/")
     for entry in filter(str.isdigit, os.listdir("/proc")):
         with contextlib.suppress(OSError):
-            if any(os.readlink(link.path) in sockets for link in os.scandir(f"/proc/{entry}/fd")):
+            here = os.path.samestat(root, os.stat(f"/proc/{entry}/root"))  # a container's paths are others
+            if here and any(os.readlink(link.path) in sockets for link in os.scandir(f"/proc/{entry}/fd")):
                 found.append(int(entry))
     return found

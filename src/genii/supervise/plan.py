@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING
 
+from genii.supervise.model import Program
 from genii.supervise.report import Difference
 
 if TYPE_CHECKING:
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
 
     import msgspec
 
-    from genii.supervise.model import Program, Settings
+    from genii.supervise.model import Settings
 
 __all__ = ["cycle", "dependents", "difference", "essence", "may_start", "start_order", "with_dependencies"]
 
@@ -25,6 +26,10 @@ _ADJUSTED = frozenset(
     }
 )  # fmt: skip
 """Keys of a program that take effect without a restart of its processes (limits: at their next start)."""
+
+_DEFAULTS = dict(zip(Program.__struct_fields__[::-1], Program.__struct_defaults__[::-1], strict=False))
+_ESSENTIAL = tuple((key, _DEFAULTS.get(key)) for key in Program.__struct_fields__ if key not in _ADJUSTED)
+"""The other keys, and their defaults."""
 
 
 def cycle(depends_on: Mapping[str, Collection[str]]) -> list[str]:
@@ -126,11 +131,7 @@ def essence(program: Program) -> dict[str, object]:
 
     What has its default is left out, so that a key which a later version adds makes no running process outdated.
     """
-    defaults = program.__struct_defaults__
-    keys = program.__struct_fields__
-    plain = dict(zip(keys[len(keys) - len(defaults) :], defaults, strict=True))
-    found = {key: getattr(program, key) for key in keys if key not in _ADJUSTED}
-    return {key: value for key, value in found.items() if value != {} and (key not in plain or value != plain[key])}
+    return {key: value for key, default in _ESSENTIAL if (value := getattr(program, key)) != default and value != {}}
 
 
 def _changed_keys(before: msgspec.Struct, after: msgspec.Struct) -> tuple[str, ...]:

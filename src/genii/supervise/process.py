@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import signal
@@ -36,6 +37,7 @@ from genii.system import privileges
 from genii.system.process import (
     group_exists,
     group_members,
+    open_living,
     open_process,
     reap,
     send_group_signal,
@@ -124,7 +126,7 @@ class Process:
     """One process slot of a program."""
 
     __slots__ = (
-        "_members", "_pidfd", "_rules", "changed_at", "group", "healthy", "life", "name", "note",
+        "_birth", "_members", "_pidfd", "_rules", "changed_at", "group", "healthy", "life", "name", "note",
         "number", "program", "services", "started_as", "started_at", "template", "work",
     )  # fmt: skip
 
@@ -135,6 +137,7 @@ class Process:
         self.life = Life(since=services.loop.time())
         self.group = 0
         """Process group of its last process."""
+        self._birth = 0
         self.changed_at = time.time()
         self.started_at = 0.0
         self.started_as: Program | int = 0
@@ -213,6 +216,7 @@ class Process:
             self.handle(SpawnFailed(str(error), fatal=fatal))
             return
         services.spawns += 1
+        self._birth = 0
         self.started_as = self.template
         self.started_at = time.time()
         self.healthy = None
@@ -239,17 +243,21 @@ class Process:
 
     def _record(self, pid: int) -> None:
         """Write down what a later supervisor needs to know this process by."""
-        try:
-            started = start_time(pid)
-        except ProcessLookupError:
-            self.services.nurseries.begin(pid)
-            return
-        self.services.recorder.write(
-            "process", self.name, pid, started, self.digest, self.started_at, self.life.restarts
-        )
-        if self.running:
-            self.services.recorder.write("running", self.name)
+        if pid == self.life.pid and self.birth:
+            self.services.recorder.write(
+                "process", self.name, pid, self.birth, self.digest, self.started_at, self.life.restarts
+            )
+            if self.running:
+                self.services.recorder.write("running", self.name)
         self.services.nurseries.begin(pid)
+
+    @property
+    def birth(self) -> int:
+        """The start time of its process in clock ticks since boot: with the pid, its identity; 0: it is gone."""
+        if not self._birth and self.life.pid:
+            with contextlib.suppress(ProcessLookupError):
+                self._birth = start_time(self.life.pid)
+        return self._birth
 
     @property
     def digest(self) -> int:
@@ -478,12 +486,12 @@ class Process:
     def adopt(self, found: Found) -> bool:
         """Take over a living process of an earlier supervisor; say whether it is still there."""
         try:
-            self._pidfd = open_process(found.pid, found.start_time)
+            self._pidfd = open_living(found.pid, found.start_time)
         except (ProcessLookupError, OSError):
             return False
-        self.group = found.pid
+        self.group, self._birth = found.pid, found.start_time
         self.started_at = found.time
-        self.started_as = found.digest
+        self.started_as = self.template if found.digest == digest(self.template) else found.digest
         self.services.poller.add(self._pidfd, self._ended)
         self.services.adopt_sockets(self.program, self._pidfd)
         age = max(0.0, time.time() - found.time)
@@ -509,9 +517,9 @@ class Process:
         Raises:
             ProcessLookupError: its process is not there any more, which can't be while it is our child.
         """
-        if life.pid:
-            self._pidfd = open_process(life.pid, slot.start_time)
-        self.life, self.group = life, slot.group
+        if life.pid:  # what is our child keeps its pid until we reap it; else it may be another's by now
+            self._pidfd = open_process(life.pid, slot.start_time if life.adopted else 0)
+        self.life, self.group, self._birth = life, slot.group, slot.start_time
         self.started_as = self.template if slot.current else slot.digest
         self.started_at, self.changed_at = slot.started_at, slot.changed_at
         self.healthy, self.note = slot.healthy, slot.note

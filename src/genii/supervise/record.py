@@ -62,6 +62,8 @@ class Memory:
     """Whether the record can't be read at all: it is of a format that is not known here, or broken."""
     damaged: int = 0
     """Lines that could not be read."""
+    absent: bool = False
+    """Whether there is none: nothing ever ran here, all has ended, or somebody has removed it."""
 
 
 def encode(*items: object) -> bytes:

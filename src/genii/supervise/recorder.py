@@ -45,7 +45,7 @@ class Recorder:
             with open(self._path, "rb") as file:
                 memory = read(file.read().replace(b"\0", b""), self._boot)  # what was only reserved is left out
         except FileNotFoundError:
-            return Memory()
+            return Memory(absent=True)
         if memory.damaged:
             _log.warning("%s: %d lines can't be read", self._path, memory.damaged)
         return memory
@@ -87,25 +87,36 @@ class Recorder:
         self._descriptor = descriptor
         self._size = len(data)
         self._limit = limit
-        self._failing = False
+        self._failing = self._broken = False
+
+    def resume(self, snapshot: Callable[[], Memory]) -> None:
+        """Go on after another version, whose record holds until something changes or ``renew`` is called."""
+        self._snapshot = snapshot
+        self._broken = True
+
+    def renew(self) -> None:
+        """Start the record anew now if that is still to be done."""
+        if self._snapshot is not None and self._broken:
+            self.begin(self._snapshot)
 
     def write(self, *items: object) -> None:
-        """Append one line."""
+        """Append one line.
+
+        Before it, the record is written anew where that is due: a start that is only announced stands in no snapshot.
+        """
         line = encode(*items)
         try:
             if self._descriptor < 0 or self._broken:
                 self._rewrite()
-                self._broken = False
+            elif self._size > self._limit or not os.fstat(self._descriptor).st_nlink:
+                self._shorten()
             _write(self._descriptor, line, self._size)
             self._size += len(line)
         except OSError as error:
             self._broken = True
             self._fail(error)
-            return
-        if self._size > self._limit or not os.fstat(self._descriptor).st_nlink:
-            self._renew()
 
-    def _renew(self) -> None:
+    def _shorten(self) -> None:
         """Write the record anew: it is long, or somebody has removed it; if that fails the old one still serves."""
         try:
             self._rewrite()
@@ -127,6 +138,7 @@ class Recorder:
         if remove and self._snapshot:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(self._path)
+        self._snapshot = None
 
 
 def _write(descriptor: int, data: bytes, position: int) -> None:

@@ -13,7 +13,6 @@ from genii.supervise.handover import Handover, Listener, Slot, Stream
 from genii.supervise.machine import Life
 from genii.supervise.state import State
 from genii.system.process import reap
-from genii.system.procfs import start_time
 
 if TYPE_CHECKING:
     from genii.supervise.process import Process
@@ -21,7 +20,10 @@ if TYPE_CHECKING:
 
 __all__ = ["begin", "collect", "restore"]
 
-_LIFE = tuple(name for name in Life._fields if name != "state")
+_SETTLED = 1.0
+"""Seconds after which what nobody has to wait for is done."""
+_LIFE = Life._fields[1:]
+"""All but the state, which goes by its name."""
 
 
 def collect(supervisor: Supervisor, handover: Handover) -> None:
@@ -54,15 +56,15 @@ def collect(supervisor: Supervisor, handover: Handover) -> None:
 
 
 def _slot(process: Process) -> Slot:
-    pid = process.life.pid
+    current = process.current
     slot = Slot(
         name=process.name,
         program=process.template.name,
         number=process.number,
         state=process.state.name,
         group=process.group,
-        digest=process.digest,
-        current=process.current,
+        digest=0 if current else process.digest,
+        current=current,
         changed_at=process.changed_at,
         started_at=process.started_at,
         healthy=process.healthy,
@@ -72,14 +74,10 @@ def _slot(process: Process) -> Slot:
         jobs_left=process.work.left,
         paused=process.work.paused,
         note=process.note,
+        start_time=process.birth,
     )
-    for name in _LIFE:
-        setattr(slot, name, getattr(process.life, name))
-    if pid:
-        try:
-            slot.start_time = start_time(pid)
-        except ProcessLookupError:
-            slot.start_time = 0  # adopted, and gone: its pidfd will tell
+    for name, value in zip(_LIFE, process.life[1:], strict=True):
+        setattr(slot, name, value)
     return slot
 
 
@@ -111,7 +109,9 @@ def begin(supervisor: Supervisor, handover: Handover) -> None:
     for pid in handover.helpers:
         _reap_helper(supervisor, pid)
     supervisor.triggers.recall(handover.runs, handover.due)
-    supervisor.services.recorder.begin(supervisor.memory)
+    recorder = supervisor.services.recorder
+    recorder.resume(supervisor.memory)
+    supervisor.loop.call_later(_SETTLED, recorder.renew)
     for process in supervisor.slots:
         process.resume()
         if process.state.alive and _is_watched(process):

@@ -9,14 +9,18 @@ import resource
 import signal
 import socket
 import sys
+import time
 from typing import TYPE_CHECKING
+
+from genii.system import procfs
 
 if TYPE_CHECKING:
     from genii.system.poller import Poller
     from genii.system.spawn import Command
 
-__all__ = ["LauncherClient"]
+__all__ = ["LauncherClient", "find_born"]
 
+_SCRIPT = os.path.join(os.path.dirname(__file__), "launcher.py")
 _PATIENCE = 10.0
 """Seconds to wait for an answer before the launcher is taken for dead."""
 
@@ -53,16 +57,20 @@ class LauncherClient:
             list(command.groups) if command.groups is not None else None, limits, command.nice, command.oom_score,
             [name for name, _ in command.sockets],
         )  # fmt: skip
-        pid, number, step = self._ask(marshal.dumps(request), descriptors)
+        pid, number, step = self._ask(marshal.dumps(request), descriptors, environment)
         if number:
             error = LauncherError(number, os.strerror(number))
             error.step = step if step in ("directory", "execute") else f"can't set its {step}"
             raise error
         return pid
 
-    def _ask(self, body: bytes, descriptors: list[int]) -> tuple[int, int, str]:
-        """Send a request; once more through a new launcher if the old one had just ended."""
+    def _ask(self, body: bytes, descriptors: list[int], environment: dict[str, str]) -> tuple[int, int, str]:
+        """Send a request; once more through a new launcher if the old one had just ended.
+
+        Not if it had started the process already.
+        """
         rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", descriptors))]
+        begun = int(time.clock_gettime(time.CLOCK_BOOTTIME) * os.sysconf("SC_CLK_TCK"))
         for attempt in (1, 2):
             link = self._connected()
             try:
@@ -73,6 +81,8 @@ class LauncherClient:
                 return answer
             except (ConnectionError, TimeoutError, OSError):
                 self.close()
+                if pid := find_born(environment, begun):
+                    return pid, 0, ""
                 if attempt == 2:
                     raise
         raise AssertionError
@@ -92,7 +102,7 @@ class LauncherClient:
             with theirs:
                 self.pid = os.posix_spawn(
                     sys.executable,
-                    [sys.executable, "-I", "-S", os.path.join(os.path.dirname(__file__), "launcher.py")],
+                    [sys.executable, "-I", "-S", _SCRIPT],
                     {"PATH": os.environ.get("PATH", os.defpath), "LANG": "C.UTF-8"},
                     file_actions=[(os.POSIX_SPAWN_DUP2, theirs.fileno(), 3)],
                     setsid=True,
@@ -118,3 +128,28 @@ class LauncherClient:
         except (ProcessLookupError, ChildProcessError):
             pass
         self.pid = 0
+
+
+def find_born(environment: dict[str, str], begun: int) -> int:
+    """Return the child that a launcher has made before it died; 0: there is none.
+
+    It has the environment that was asked for, and was started at ``begun`` (ticks since boot) or later. One that was
+    not yet the program is ended.
+    """
+    variables = {os.fsencode(f"{name}={value}") for name, value in environment.items()}
+    with open(f"/proc/self/task/{os.getpid()}/children", encoding="ascii") as file:
+        children = [int(pid) for pid in file.read().split()]
+    for pid in children:
+        try:
+            if procfs.read_stat(pid).start_time < begun:
+                continue
+            if _SCRIPT in procfs.command_line(pid):  # still a copy of the launcher
+                os.kill(pid, signal.SIGKILL)
+                os.waitpid(pid, 0)
+                continue
+            with open(f"/proc/{pid}/environ", "rb") as file:
+                if variables <= set(file.read().split(b"\0")):
+                    return pid
+        except OSError:
+            continue
+    return 0

@@ -15,6 +15,7 @@ __all__ = [
     "copy_descriptor",
     "group_exists",
     "group_members",
+    "open_living",
     "open_process",
     "reap",
     "send_group_signal",
@@ -44,6 +45,23 @@ def open_process(pid: int, started: int = 0) -> int:
     try:
         if started and start_time(pid) != started:
             raise ProcessLookupError(f"process {pid} is another one now")
+    except ProcessLookupError:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def open_living(pid: int, started: int) -> int:
+    """Return a pidfd of ``pid`` if it has that start time and is not over (a zombie is, whoever has to reap it).
+
+    Raises:
+        ProcessLookupError: there is no such process (any more).
+    """
+    descriptor = os.pidfd_open(pid)
+    try:
+        found = read_stat(pid)
+        if found.start_time != started or found.ended:
+            raise ProcessLookupError(f"process {pid} has ended")
     except ProcessLookupError:
         os.close(descriptor)
         raise

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from genii.control.client import Client
+    from genii.control.rows import ResultRow
     from genii.top.view import Wish
 
 __all__ = ["run"]
@@ -30,6 +31,8 @@ _AGAIN = 1.0
 _FASTEST = 0.05
 """Seconds between two drawings, however much happens."""
 _LOG_LINES = 1000
+_ASK = 2.0
+"""Seconds between two questions about a page that the live stream tells nothing of."""
 
 
 def run(client: Client, keyboard: int, display: int, *, colour: bool, unicode: bool) -> None:
@@ -54,6 +57,8 @@ class _Top:
         self._log = 0
         """Number of the log that is followed now; threads of earlier ones are no longer listened to."""
         self._size = screen.size()
+        self._page = threading.Event()
+        """Set when another page is shown: whoever asks for the one before stops."""
 
     def run(self) -> None:
         """Show, until ``q`` or Ctrl-C."""
@@ -128,7 +133,13 @@ class _Top:
                 continue
             if wish.kind == "quit":
                 return True
-            if wish.kind == "log":
+            if wish.kind == "ask":
+                self._page.set()
+                self._page = threading.Event()
+                self._model.queue.clear()
+                threading.Thread(target=self._ask, args=(wish, self._page), daemon=True).start()
+            elif wish.kind == "log":
+                self._page.set()
                 self._open_log(wish.names[0])
             else:
                 threading.Thread(target=self._act, args=(wish,), daemon=True).start()
@@ -158,6 +169,35 @@ class _Top:
         for kind, data in batch:
             self._model.take(kind, data)
 
+    def _ask(self, wish: Wish, left: threading.Event) -> None:
+        """Ask for the figures of a page for as long as it is shown."""
+        while not left.is_set():
+            try:
+                taken = self._answer(wish)
+                if taken is None:
+                    return
+                self._tell(taken)
+            except GeniiError as error:
+                self._tell(lambda text=str(error): self._say(text, failed=True))  # type: ignore[misc]
+            left.wait(_ASK)
+
+    def _answer(self, wish: Wish) -> Callable[[], None] | None:
+        """Ask once; returns what takes the answer in, None for a page that the live stream tells all about."""
+        client, model = self._client, self._model
+        if wish.action == "pools":
+            pools, programs = client.pools(), client.programs()
+            return lambda: model.take_pools(pools, programs)
+        if wish.action == "schedules":
+            programs = client.programs()
+            return lambda: model.take_programs(programs)
+        if wish.action == "jobs":
+            servers = client.job_servers()
+            return lambda: model.take_servers(servers, time.time())
+        if wish.action == "queue":
+            jobs = client.queued_jobs(*wish.names)
+            return lambda: model.take_queue(jobs)
+        return None
+
     def _open_log(self, name: str) -> None:
         self._log += 1
         self._model.lines.clear()
@@ -181,14 +221,9 @@ class _Top:
             self._model.take_log(lines, skipped)
 
     def _act(self, wish: Wish) -> None:
-        more: dict[str, object] = {}
-        if wish.action == "signal":
-            more["signal"] = wish.signal
-        if wish.action == "scale":
-            more["minimum"], more["maximum"] = wish.numbers
-        self._tell(lambda: self._say(f"{wish.action} {' '.join(wish.names[:3])}…", failed=False))
+        self._tell(lambda: self._say(f"{wish.action or wish.kind} {' '.join(wish.names[:3])}…", failed=False))
         try:
-            results = self._client.act(wish.action, wish.names, **more)  # type: ignore[arg-type]
+            results = self._carry_out(wish)
             failed = [result for result in results if not result["ok"]]
             said = [f"{result['name']}: {result['message'] or result['code']}" for result in failed or results]
             message = "  ".join(said[:3]) + (f"  and {len(said) - 3} more" if len(said) > 3 else "")
@@ -196,6 +231,24 @@ class _Top:
         except GeniiError as error:
             text = str(error)
             self._tell(lambda: self._say(text, failed=True))
+
+    def _carry_out(self, wish: Wish) -> list[ResultRow]:
+        if wish.kind == "input":
+            return self._client.send_input(wish.names[0], wish.text + "\n")
+        if wish.kind == "cancel":
+            return self._client.cancel_job(wish.server, wish.names[0])
+        if wish.kind == "drain-server":
+            return self._client.drain_server(wish.server)
+        more: dict[str, object] = {}
+        if wish.action == "signal":
+            more["signal"] = wish.signal
+        if wish.action == "scale":
+            more["minimum"], more["maximum"] = wish.numbers
+        if wish.action == "drain":
+            more["wait"] = False
+        if wish.text == "rolling":
+            more["rolling"] = True
+        return self._client.act(wish.action, wish.names, **more)  # type: ignore[arg-type]
 
     def _say(self, message: str, *, failed: bool) -> None:
         self._view.message, self._view.failed = message, failed

@@ -57,6 +57,7 @@ class Front:
         self._routes.add("GET", "/api/v1/deployments", releases.deployments)
         self._routes.add("GET", "/api/v1/deployments/lines", releases.lines)
         self._routes.add("POST", "/api/v1/deployments/rollback", releases.roll_back)
+        self._routes.add("POST", "/api/v1/deployments/deploy", releases.deploy)
         self._routes.add("GET", "/api/v1/fleet", releases.fleet)
         self._version = ""
         self._files: dict[str, bytes] = {}

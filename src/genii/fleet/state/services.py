@@ -21,7 +21,8 @@ _NAME = re.compile(r"[A-Za-z0-9_@][A-Za-z0-9@._:\\-]*")
 class Manager:
     """How one service manager is asked and told; ``$s`` is the name of the service.
 
-    The question prints lines ``exists=1``, ``running=1``, ``enabled=1``, ``stale=1`` for what is so.
+    The question prints lines ``exists=1``, ``running=1``, ``enabled=1``, ``stale=1`` for what is so, or ``refused=…``
+    with what the manager says instead of an answer.
     """
 
     ask: str
@@ -38,8 +39,9 @@ class Manager:
 
 MANAGERS: Mapping[str, Manager] = {
     "systemd": Manager(
-        ask="""systemctl show -p LoadState,ActiveState,UnitFileState,NeedDaemonReload -- "$s" |
-while IFS='=' read -r k v; do case $k=$v in
+        ask="""o=$(systemctl show -p LoadState,ActiveState,UnitFileState,NeedDaemonReload -- "$s" 2>&1) ||
+  { echo "refused=$(echo "$o" | tail -n 1)"; exit 0; }
+echo "$o" | while IFS='=' read -r k v; do case $k=$v in
   LoadState=not-found) ;; LoadState=*) echo exists=1 ;;
   ActiveState=active|ActiveState=reloading|ActiveState=activating) echo running=1 ;;
   UnitFileState=enabled|UnitFileState=enabled-runtime|UnitFileState=alias) echo enabled=1 ;;
@@ -99,6 +101,8 @@ class Service:
     """Whether others start it, so that there is nothing to enable."""
     stale: bool = False
     """Whether the manager has not read its newest file yet."""
+    refused: str = ""
+    """What the manager said instead of an answer."""
 
 
 def ask_service(manager: str, name: str, *, config: str = "") -> Question[Service]:
@@ -119,6 +123,7 @@ def _read(answer: bytes) -> Service:
         enabled=said.get("enabled") == "1",
         always=said.get("enabled") == "always",
         stale="stale" in said,
+        refused=said.get("refused", ""),
     )
 
 
@@ -139,11 +144,13 @@ def plan_service(
     its files say.
 
     Raises:
-        StateError: there is no such service, or what is wanted contradicts itself.
+        StateError: there is no such service, the manager does not answer, or what is wanted contradicts itself.
     """
     table = _manager(manager)
     if (restart or reload) and running is False:
         raise StateError(f"{name}: a service can't be stopped and restarted at once; leave one of them out")
+    if facts.refused:
+        raise StateError(f"{manager} does not tell how {name!r} is: {facts.refused}")
     if not facts.exists:
         if running or enabled or restart or reload:
             raise StateError(f"{manager} knows no service {name!r}; is its package installed?")

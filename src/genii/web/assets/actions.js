@@ -125,7 +125,8 @@ export function askScale(program) {
   });
 }
 
-function form(title, fields, verb, done) {
+/** Ask for some fields; done() is called when they are sent. */
+export function form(title, fields, verb, done) {
   const dialog = h("dialog", {"aria-labelledby": "form-title"}, h("form", {method: "dialog", onsubmit: () => { done(); }},
     h("h2", {id: "form-title"}, clean(title)), fields,
     h("div.bar", h("button", {type: "button", onclick: () => dialog.close()}, "Cancel"), h("button.primary", {type: "submit"}, verb))));

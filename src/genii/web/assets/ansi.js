@@ -1,6 +1,7 @@
 // The colours of terminals (SGR of ECMA-48) as classes; every other control sequence is left out.
 
 import {h} from "./dom.js";
+import {number} from "./format.js";
 
 const LONGEST = 4000;
 // eslint-disable-next-line no-control-regex
@@ -75,7 +76,7 @@ export function render(line, search) {
     at += text.length;
     return Object.keys(style).length ? [span(inner, style)] : inner;
   });
-  if (cut) nodes.push(h("span.more", ` … ${(line.length - LONGEST).toLocaleString("en")} more characters (download has them)`));
+  if (cut) nodes.push(h("span.more", ` … ${number(line.length - LONGEST)} more characters (download has them)`));
   return nodes;
 }
 

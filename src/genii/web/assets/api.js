@@ -22,7 +22,24 @@ export function whenLoggedOut(callback) {
 }
 
 export async function ask(path, signal) {
-  return answer(await request(path, {headers: {"X-Genii-Page": "1"}, signal}), path);
+  return answer(await question(path, signal), path);
+}
+
+/** Ask, or take the answer to what was asked before this script was there (see begin.js). */
+function question(path, signal) {
+  const name = path.replace("/api/v1/", "");
+  const {begun} = window;
+  const early = begun?.[name];
+  if (!early) return request(path, {headers: {"X-Genii-Page": "1"}, signal});
+  delete begun[name];
+  signal?.addEventListener("abort", () => begun.controller.abort());
+  return early.catch(unreachable);
+}
+
+/** Let go of what was asked early: somebody else may log in now. */
+export function forgetEarly() {
+  window.begun?.controller.abort();
+  delete window.begun;
 }
 
 export async function send(path, body) {
@@ -35,9 +52,13 @@ async function request(path, options) {
   try {
     return await fetch(path, {cache: "no-store", credentials: "same-origin", ...options});
   } catch (error) {
-    if (error.name === "AbortError") throw error;
-    throw new Problem("the supervisor can't be reached");
+    return unreachable(error);
   }
+}
+
+function unreachable(error) {
+  if (error.name === "AbortError") throw error;
+  throw new Problem("the supervisor can't be reached");
 }
 
 async function answer(response, path) {
@@ -58,16 +79,20 @@ async function answer(response, path) {
  * EventSource could neither send our header nor tell a refused login from a lost connection.
  */
 export async function stream(path, signal, receive, opened = () => {}) {
-  const response = await request(path, {headers: {"X-Genii-Page": "1"}, signal});
+  const response = await question(path, signal);
   if (!response.ok) await answer(response, path);
   opened();
-  const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
-  let rest = "";
+  const reader = response.body.getReader();
+  const decoder = new TextDecoder();
+  let parts = []; // of an event that is not complete: a snapshot of many programs comes in dozens
   for (;;) {
     const {done, value} = await reader.read();
     if (done) throw new Problem("the supervisor ended the stream");
-    const blocks = (rest + value).split("\n\n");
-    rest = blocks.pop();
+    const piece = decoder.decode(value, {stream: true});
+    parts.push(piece);
+    if (!piece.includes("\n\n") && !piece.startsWith("\n")) continue;
+    const blocks = parts.join("").split("\n\n");
+    parts = [blocks.pop()];
     for (const block of blocks) event(block, receive);
     receive("alive", null);
   }

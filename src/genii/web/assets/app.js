@@ -1,7 +1,7 @@
 // The frame: who is logged in, which page is shown, the keys, the colours.
 
 import {notice, open} from "./actions.js";
-import {ask, Problem, send, setToken, whenLoggedOut} from "./api.js";
+import {ask, forgetEarly, Problem, send, setToken, whenLoggedOut} from "./api.js";
 import {announce, clean, h, replace, text} from "./dom.js";
 import {count} from "./format.js";
 import {processes} from "./processes.js";
@@ -41,8 +41,10 @@ applyTheme(localStorage.getItem("theme") || "");
 // ---------------------------------------------------------------- login
 
 function loginPage(message = "") {
+  forgetEarly();
   disconnect();
   closePage();
+  main = null;
   const user = h("input", {name: "user", autocomplete: "username", required: true, autocapitalize: "off"});
   const password = h("input", {name: "password", type: "password", autocomplete: "current-password", required: true});
   const problem = h("div.bad", {role: "alert"}, message);
@@ -110,8 +112,11 @@ async function show() {
   const entry = PAGES.find(([key]) => key === name);
   const load = HIDDEN[name] || entry?.[2];
   for (const link of document.querySelectorAll("nav.main a")) {
-    if (link.dataset.page === (HIDDEN[name] ? "" : name)) link.setAttribute("aria-current", "page");
-    else link.removeAttribute("aria-current");
+    if (link.dataset.page === (HIDDEN[name] ? "" : name)) {
+      link.setAttribute("aria-current", "page");
+      const bar = link.parentNode; // on a phone it shows some of the pages only
+      if (bar.scrollWidth > bar.clientWidth) bar.scrollLeft = link.offsetLeft - bar.offsetLeft - bar.clientWidth / 3;
+    } else link.removeAttribute("aria-current");
   }
   let draw;
   try {
@@ -177,8 +182,8 @@ listen((what, detail) => {
 
 const KEYS = [
   ["j k ↑ ↓", "move"], ["Enter", "open"], ["Esc q", "back"], ["/", "filter or search"], ["l", "log"], ["space", "select"], ["g", "fold the group"],
-  ["s", "start or stop"], ["r", "restart"], ["R", "reload"], ["x", "signal, more"], ["f w p", "log: to the end, wrap, pause"],
-  ["1 – 9", "pages"], ["?", "this help"],
+  ["s", "start or stop"], ["r", "restart"], ["R", "reload"], ["x", "signal, more"], ["a", "attach: send lines to it"], ["+ -", "scale"],
+  ["f w p", "log: to the end, wrap, pause"], ["1 – 9 0", "pages"], [":", "find anything (Ctrl K, too)"], ["?", "this help"],
 ];
 
 function help() {
@@ -192,7 +197,14 @@ function help() {
   open(dialog);
 }
 
+const find = () => import("./palette.js").then(({palette}) => palette(PAGES), () => {});
+
 document.addEventListener("keydown", (event) => {
+  if (event.ctrlKey && event.key === "k" && main && !document.querySelector("dialog[open]")) {
+    event.preventDefault();
+    find();
+    return;
+  }
   if (event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
   const field = event.target.closest?.("input:not([type=checkbox]), select, textarea");
   if (field) {
@@ -209,9 +221,11 @@ document.addEventListener("keydown", (event) => {
 });
 
 function common(key) {
+  if (!main) return null;
   if (key === "?") return help;
+  if (key === ":") return find;
   if ((key === "Escape" || key === "q") && location.hash.replace(/^#\/?/, "")) return () => history.back();
-  const number = Number(key);
+  const number = key === "0" ? 10 : Number(key === " " ? "" : key);
   if (number >= 1 && number <= PAGES.length) return () => { location.hash = `#/${PAGES[number - 1][0]}`; };
   return null;
 }
@@ -220,7 +234,9 @@ function common(key) {
 
 window.addEventListener("hashchange", show);
 whenLoggedOut(() => loginPage("Please log in again."));
-ask("/api/v1/session").then(begin, (error) => {
+const slow = setTimeout(() => replace(app, h("main", {id: "main"}, h("div.empty",
+  "Waiting for the supervisor… Browsers allow six connections to one server: if many windows with this dashboard are open, close one."))), 5000);
+ask("/api/v1/session").finally(() => clearTimeout(slow)).then(begin, (error) => {
   if (error.status === 401) loginPage();
   else replace(app, h("main", {id: "main"}, h("div.empty", `${error.message}. `, h("button", {onclick: () => location.reload()}, "Try again"))));
 });

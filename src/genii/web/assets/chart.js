@@ -15,7 +15,7 @@ export function spark(kind) {
     element: svg,
     draw(values, floor) {
       const shown = values.slice(-W);
-      const top = Math.max(floor, ...shown);
+      const top = Math.max(floor, ...shown) * 1.3; // what never changes is no ceiling
       const begin = W - shown.length;
       const line = shown.length < 2 ? "" : shown.map((value, index) =>
         `${index ? "L" : "M"}${begin + index} ${(H - 1 - (value / top) * (H - 2)).toFixed(1)}`).join("");

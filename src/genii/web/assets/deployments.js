@@ -1,15 +1,17 @@
 // Releases: what was brought where by whom, what each step said, and the way back. And the hosts there are.
 
-import {confirmed, notice, post} from "./actions.js";
+import {confirmed, form, notice, post} from "./actions.js";
 import {ask, Problem} from "./api.js";
 import {clean, h, replace, text} from "./dom.js";
 import {clock, duration} from "./format.js";
 import {plain} from "./ansi.js";
 import {mayOperate} from "./store.js";
+import {go, here} from "./route.js";
 
-const EVERY = 2000;
+const EVERY = 1000;
 const LINES = 5000;
 const COLOURS = {good: "ok", running: "warn", failed: "bad", "rolled back": "warn", interrupted: "bad"};
+const WIDE = new Set(["Release", "Revision", "By", "Hosts"]); // left out on a phone
 const GLYPHS = {good: "●", running: "◐", failed: "✖", "rolled back": "↺", interrupted: "✖"};
 
 /** Ask again and again while the page is there; returns the function that ends it. */
@@ -32,32 +34,48 @@ export function deployments(main, [number]) {
   if (number) return deployment(main, Number(number));
   const content = h("div");
   const state = h("div.mut");
+  const buttons = h("div.bar");
   let said = "";
-  replace(main, h("h1", "Deployments"), state, content);
+  let last = 0; // the number of the newest one
+  let begun = false; // whether one was begun here whose record we wait for
+  replace(main, h("div.bar", h("h1", "Deployments"), h("div.grow"), buttons), state, content);
+  ask("/api/v1/fleet").then(({deployments: declared}) => replace(buttons, Object.keys(declared).map((name) =>
+    h("button.primary", {disabled: !mayOperate(), onclick: () => deploy(name, () => { begun = true; })}, `Deploy ${clean(name)}…`))), () => {});
   const close = repeat(async () => {
     const found = await ask("/api/v1/deployments");
-    text(state, found.rolling_back ? "A roll-back is going on…" : "");
-    if (found.said && found.said !== said && said !== "") notice("The roll-back said:", {output: clean(found.said).replaceAll("\ufffd", "\n")});
+    text(state, found.busy ? "A deployment or roll-back is going on…" : "");
+    if (found.said && !found.busy && found.said !== said && said !== "") notice("The command said:", {output: plain(found.said)});
     said = found.said || " ";
+    const newest = found.deployments[0]?.number || 0;
+    if (begun && newest > last && here().parts[0] === "deployments") go(`/deployments/${newest}`);
+    last = newest;
     const key = document.activeElement?.dataset?.key;
-    replace(content, found.deployments.length ? table(found.deployments, found.rolling_back)
+    replace(content, found.deployments.length ? table(found.deployments, found.busy)
       : h("div.empty", "Nothing was deployed from this machine yet. Declare [deploy.NAME] and run genii deploy."));
     if (key) content.querySelector(`[data-key="${CSS.escape(key)}"]`)?.focus();
   });
   return {title: "Deployments", close};
 }
 
+function deploy(name, begun) {
+  const branch = h("input", {autocomplete: "off", spellcheck: "false", placeholder: "as declared"});
+  form(`Deploy ${name}?`, h("label.field", "Branch, tag or commit (of a git repository)", branch), "Deploy", async () => {
+    begun();
+    await post("/api/v1/deployments/deploy", {name, branch: branch.value.trim()}, name);
+  });
+}
+
 function table(rows, busy) {
   const latest = new Set();
   return h("div.scroll", h("table", {"aria-label": "Deployments"}, h("thead", h("tr", ["", "What", "Release", "Revision", "By", "When", "How it ended", "Hosts", ""].map((label, index) =>
-    h("th", {scope: "col"}, label ? h("span", label) : h("span.hidden-text", index ? "Actions" : "Number"))))),
+    h(`th${WIDE.has(label) ? ".wide" : ""}`, {scope: "col"}, label ? h("span", label) : h("span.hidden-text", index ? "Actions" : "Number"))))),
   h("tbody", rows.map((row) => {
     const newest = !latest.has(row.name);
     latest.add(row.name);
     return h("tr", h("td", h("a", {href: `#/deployments/${row.number}`}, `#${row.number}`)), h("td", clean(row.name), row.action === "rollback" ? h("span.tag", "roll-back") : null),
-      h("td.mono", clean(row.release)), h("td.mono", clean(row.revision.slice(0, 12)), row.branch ? h("div.mut", clean(row.branch)) : null), h("td", clean(row.by), h("div.mut", clean(row.control))),
+      h("td.mono.wide", clean(row.release)), h("td.mono.wide", clean(row.revision.slice(0, 12)), row.branch ? h("div.mut", clean(row.branch)) : null), h("td.wide", clean(row.by), h("div.mut", clean(row.control))),
       h("td", clock(row.started), h("div.mut", row.ended ? `took ${duration(row.ended - row.started)}` : "still goes on")), h("td", outcome(row), row.message ? h("div.mut", clean(row.message)) : null),
-      h("td", Object.entries(row.hosts).slice(0, 6).map(([host, what]) => h("div", clean(host), " ", h("span.mut", clean(what))))),
+      h("td.wide", Object.entries(row.hosts).slice(0, 6).map(([host, what]) => h("div", clean(host), " ", h("span.mut", clean(what))))),
       h("td.num", newest ? h("button.danger", {"data-key": `back ${row.name}`, disabled: !mayOperate() || busy, onclick: () => back(row, rows)}, "Roll back…") : null));
   }))));
 }
@@ -88,13 +106,20 @@ function deployment(main, number) {
     const {lines} = await ask(`/api/v1/deployments/lines?number=${number}&after=${after}`);
     if (row) replace(head, h("b", clean(row.name)), outcome(row), h("span", `release ${clean(row.release)}`), h("span", `by ${clean(row.by)} at ${clock(row.started)}`), row.message ? h("span.bad", clean(row.message)) : null);
     const follow = log.scrollTop + log.clientHeight > log.scrollHeight - 40;
-    log.append(...lines.map(line));
+    log.append(...lines.filter(telling).map(line));
     while (log.children.length > LINES) log.firstChild.remove();
     if (lines.length) after = lines[lines.length - 1].id;
     else if (row && row.ended) ended = true;
     if (follow) log.scrollTop = log.scrollHeight;
   });
   return {title: `Deployment ${number}`, close};
+}
+
+// What is asked of a host first interests nobody unless it fails.
+const QUIET = new Set(["ask", "lock", "unlock", "log"]);
+
+function telling({step, kind, status}) {
+  return !QUIET.has(step) || (kind === "end" && status !== 0);
 }
 
 function line({host, step, kind, text: words, status, seconds}) {

@@ -3,8 +3,8 @@
 import {confirmed, open, post} from "./actions.js";
 import {ask, Problem} from "./api.js";
 import {clean, h, replace} from "./dom.js";
-import {size} from "./format.js";
-import {mayOperate} from "./store.js";
+import {number, seconds, size} from "./format.js";
+import {mayOperate, rate} from "./store.js";
 
 const EVERY = 2000;
 
@@ -35,22 +35,35 @@ function server({address, version, error, functions, workers}) {
   const idle = functions.filter((one) => one.waiting && !one.workers);
   return h("section.panel", {"aria-label": `Job server ${address}`},
     h("div.bar", h("h2", clean(address)), error ? h("span.bad", clean(error)) : h("span.mut", clean(version)), h("div.grow"),
+      error || counts(functions) || !functions.length ? null : h("button", {"data-key": `peek ${address}`, onclick: () => peek(address, "")}, "Jobs…"),
       error ? null : h("button.danger", {"data-key": `drain ${address}`, disabled: !mayOperate(), onclick: () => drain(address)}, "Drain…")),
     idle.length ? h("p.warn", `▲ No worker takes ${idle.map((one) => clean(one.name)).join(", ")}.`) : null,
     error ? null : functions.length ? functionTable(address, functions) : h("p.mut", "No function is known yet: neither a worker nor a job has come."),
     error || !workers.length ? null : [h("h2", {style: {marginTop: "14px"}}, "Workers"), workerTable(workers)]);
 }
 
+/** gearmand tells neither what it did nor which jobs are of one function. */
+function counts(functions) {
+  return functions.some((one) => one.completed !== null);
+}
+
 function functionTable(address, functions) {
   return h("div.scroll", h("table", {"aria-label": "Functions"},
-    h("thead", h("tr", ["Function", "Waiting", "high", "normal", "low", "Running", "Workers", ""].map((label, index) =>
-      h(`th${index && index < 7 ? ".num" : ""}`, {scope: "col"}, label ? h("span", label) : h("span.hidden-text", "Actions"))))),
-    h("tbody", functions.map((one) => h("tr", h("td", clean(one.name)), num(one.waiting, one.waiting && !one.workers ? "bad" : ""), num(one.high), num(one.normal), num(one.low),
-      num(one.running), num(one.workers), h("td.num", h("button", {"data-key": `peek ${address} ${one.name}`, onclick: () => peek(address, one.name)}, "Look")))))));
+    h("thead", h("tr", ["Function", "Waiting", "high", "normal", "low", "Running", "Workers", "Jobs/s", "Median", "p95", "Failed", ""].map((label, index) =>
+      h(`th${index && label ? ".num" : ""}${/^(high|normal|low)$/.test(label) ? ".wide" : ""}`, {scope: "col"}, label ? h("span", label) : h("span.hidden-text", "Actions"))))),
+    h("tbody", functions.map((one) => h("tr", h("td", clean(one.name)), num(one.waiting, one.waiting && !one.workers ? "bad" : ""), num(one.high, "wide"), num(one.normal, "wide"), num(one.low, "wide"),
+      num(one.running), num(one.workers), figures(address, one), h("td.num", one.completed === null ? null
+        : h("button", {"data-key": `peek ${address} ${one.name}`, onclick: () => peek(address, one.name)}, "Look")))))));
+}
+
+function figures(address, {name, completed, failed, median, late}) {
+  if (completed === null) return ["–", "–", "–", "–"].map((text) => h("td.num.mut", text));
+  const times = completed ? [seconds(median), seconds(late)] : ["–", "–"];
+  return [h("td.num", rate(`${address} ${name}`, Date.now() / 1000, completed).toFixed(1)), ...times.map((text) => h("td.num", text)), num(failed, failed ? "warn" : "")];
 }
 
 function num(value, colour = "") {
-  return h(`td.num${colour ? `.${colour}` : ""}`, value.toLocaleString("en"));
+  return h(`td.num${colour ? `.${colour}` : ""}`, number(value));
 }
 
 function workerTable(workers) {
@@ -66,13 +79,15 @@ async function drain(address) {
 /** Show the jobs of a function, to look into and to cancel. */
 async function peek(address, name) {
   const body = h("div", "Loading…");
-  const dialog = h("dialog", {"aria-label": `Jobs of ${clean(name)}`, style: {maxWidth: "min(900px, 94vw)"}}, h("h2", `Jobs of ${clean(name)}`), body,
+  const title = `Jobs of ${clean(name || address)}`;
+  const dialog = h("dialog", {"aria-label": title, style: {maxWidth: "min(900px, 94vw)"}}, h("h2", title), body,
     h("div.bar", {style: {marginTop: "12px"}}, h("button", {onclick: load}, "Again"), h("button", {onclick: () => dialog.close()}, "Close")));
   async function load() {
     try {
       const query = new URLSearchParams({server: address, function: name, limit: "100"});
       const found = (await ask(`/api/v1/jobs/peek?${query}`)).jobs;
-      replace(body, found.length ? jobTable(found) : h("p.mut", "None waits and none runs just now."));
+      const note = found.some((job) => job.state === "?") ? h("p.mut", "gearmand tells no more than this, and lists a cancelled job until a worker would have taken it.") : null;
+      replace(body, found.length ? [jobTable(found), note] : h("p.mut", "None waits and none runs just now."));
     } catch (error) {
       if (!(error instanceof Problem)) throw error;
       replace(body, h("p.bad", clean(error.message)));

@@ -2,7 +2,7 @@
 
 import {stream} from "./api.js";
 import {clean, h, replace, text} from "./dom.js";
-import {count, size} from "./format.js";
+import {count, number, size} from "./format.js";
 import {plain, render} from "./ansi.js";
 
 const KEPT = 20_000;
@@ -21,6 +21,7 @@ export function logPane(names) {
   let left = 0; // bytes that were left out
   let pending = false;
   let closed = false;
+  let opened = false;
   let controller = new AbortController();
   let retry = 0;
   const several = names.length !== 1;
@@ -115,8 +116,9 @@ export function logPane(names) {
       for (let i = first; i < last; i++) drawn.push(lineOf(shown[i], i));
       replace(view, drawn);
     }
+    if (!shown.length && opened) replace(view, h("div.empty", lines.length ? "No line has this text." : "Nothing was written yet."));
     endButton.hidden = follow;
-    const parts = [paused ? `paused, ${count(held.length, "new line")}` : search ? `${shown.length.toLocaleString("en")} of ${count(lines.length, "line")}` : count(lines.length, "line")];
+    const parts = [paused ? `paused, ${count(held.length, "new line")}` : search ? `${number(shown.length)} of ${count(lines.length, "line")}` : count(lines.length, "line")];
     if (left) parts.push(`${size(left)} left out`);
     text(status, parts.join(" · "));
   }
@@ -130,7 +132,7 @@ export function logPane(names) {
   function begin() {
     const {signal} = controller;
     const path = `/api/v1/logs?follow=1&paced=1&lines=${several ? 100 : 1000}&stream=${which.value}&${query}`;
-    stream(path, signal, receive, () => { lines = []; sift(); }).catch(async (error) => {
+    stream(path, signal, receive, () => { lines = []; opened = true; sift(); }).catch(async (error) => {
       if (signal.aborted || closed) return;
       if (error.status === 409 || error.status === 404) {
         replace(view, h("div.empty", clean(error.message)));

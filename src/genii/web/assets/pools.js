@@ -13,9 +13,8 @@ export function pools(main) {
   let closed = false;
   let next = 0;
   const load = async () => {
-    const names = declared().map((program) => `name=${encodeURIComponent(program.name)}`);
     try {
-      if (names.length && !document.hidden) known = new Map(((await ask(`/api/v1/processes?${names.join("&")}`)).pools || []).map((pool) => [pool.program, pool]));
+      if (!document.hidden) known = new Map((await ask("/api/v1/pools")).pools.map((pool) => [pool.program, pool]));
     } catch (error) {
       if (!(error instanceof Problem)) throw error;
     }
@@ -45,7 +44,8 @@ function pool(program, told) {
   const busy = running.filter((row) => row.busy);
   const memory = rows.reduce((sum, row) => sum + (row.pid ? store.usage.get(row.name)?.[1] || 0 : 0), 0);
   const knows = rows.some((row) => row.busy !== null);
-  const bounds = program.minimum === program.maximum ? `${program.maximum}` : `${program.minimum} to ${program.maximum}`;
+  const {minimum, maximum} = told || program;
+  const bounds = minimum !== maximum ? `${minimum} to ${maximum}` : String(told ? maximum : rows.length); // it may have been scaled
   const names = rows.map((row) => row.name);
   const button = (key, label, run) => h("button", {"data-key": `${key} ${program.name}`, disabled: !mayOperate(), onclick: run}, label);
   return h("section.panel", {"aria-label": clean(program.name)},
@@ -54,7 +54,8 @@ function pool(program, told) {
         button("drain", "Drain…", () => drain(program.name))] : null,
       button("scale", "Scale…", () => askScale(program.name)),
       button("rolling", "Rolling restart", () => act("restart", names, {rolling: true}))),
-    h("div.facts", fact("running", `${running.length} of ${bounds}`), knows ? fact("busy", busy.length) : null, told?.waiting ? fact("jobs waiting", told.waiting) : null,
+    h("div.facts", fact("running", `${running.length} of ${bounds}`), knows ? fact("busy", busy.length) : null,
+      store.rates.has(program.name) ? fact("jobs/s", store.rates.get(program.name).toFixed(1)) : null, told?.waiting ? fact("jobs waiting", told.waiting) : null,
       told?.starting ? fact("starting", told.starting) : null, told?.leaving ? fact("leaving", told.leaving) : null, told?.paused ? h("b.warn", "paused") : null, memory ? fact("memory", size(memory)) : null,
       program.recycle.jobs ? fact("replaced after", `${program.recycle.jobs} jobs`) : null, program.worker ? fact("class", clean(program.worker)) : null),
     knows ? h("div.load", {role: "img", "aria-label": `${busy.length} of ${running.length} busy`, style: {margin: "8px 0"}},

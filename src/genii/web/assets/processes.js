@@ -1,8 +1,8 @@
 // The first page: all processes, grouped, filtered, sorted, with what they use. Only the rows in view are in the page.
 
-import {act, more} from "./actions.js";
+import {act, askScale, more} from "./actions.js";
 import {clean, h, replace, text} from "./dom.js";
-import {count, duration, percent, size} from "./format.js";
+import {clock, count, duration, number, percent, size} from "./format.js";
 import {spark} from "./chart.js";
 import {listen, look, mayOperate, store, wantCurves, why} from "./store.js";
 import {go, param} from "./route.js";
@@ -12,7 +12,7 @@ const MARGIN = 8;
 
 const COLUMNS = [
   ["mark", "", null], ["name", "Name", (row) => row.name], ["state", "State", (row) => row.state],
-  ["pid", "PID", (row) => row.pid], ["up", "Up since", (row) => (row.pid ? row.started : Infinity)],
+  ["pid", "PID", (row) => row.pid], ["up", "Up", (row) => (row.pid ? row.started : Infinity)],
   ["re", "Restarts", (row) => -row.restarts], ["cpu", "CPU", (row) => -(store.usage.get(row.name)?.[0] ?? -1)],
   ["mem", "Memory", (row) => -(store.usage.get(row.name)?.[1] ?? -1)], ["why", "Why", (row) => row.reason], ["act", "", null],
 ];
@@ -71,16 +71,18 @@ export function processes(main) {
   function drawChips(rows) {
     const current = param("show") || "all";
     const labels = {all: "All", running: "Running", attention: "Needs attention", stopped: "Stopped"};
-    CHIPS.forEach(([key, test], index) => {
-      const number = rows.reduce((sum, row) => sum + (test(row) ? 1 : 0), 0);
+    const numbers = CHIPS.map(() => 0);
+    for (const row of rows) CHIPS.forEach(([, test], index) => { if (test(row)) numbers[index] += 1; });
+    CHIPS.forEach(([key], index) => {
+      const found = numbers[index];
       let chip = chips.children[index];
       if (!chip) {
         chip = h("button.chip", {onclick: () => { param("show", key === "all" ? "" : key); relist(); }});
         chips.append(chip);
       }
-      text(chip, `${labels[key]} ${number.toLocaleString("en")}`);
+      text(chip, `${labels[key]} ${number(found)}`);
       chip.setAttribute("aria-pressed", String(current === key));
-      chip.classList.toggle("bad", key === "attention" && number > 0);
+      chip.classList.toggle("bad", key === "attention" && found > 0);
     });
   }
 
@@ -191,8 +193,8 @@ export function processes(main) {
     const tr = h("tr.group", {tabindex: "-1", "data-key": `group ${group}`}, h("td.c-mark", toggle),
       title,
       h("td.c-act", h("div.acts",
-        button("▶", `Start all of ${group}`, () => act("start", names())), button("■", `Stop all of ${group}`, () => act("stop", names())),
-        button("↻", `Restart all of ${group}`, () => act("restart", names())))));
+        groupButton("▶", `Start all of ${group}`, () => act("start", names())), groupButton("■", `Stop all of ${group}`, () => act("stop", names())),
+        groupButton("↻", `Restart all of ${group}`, () => act("restart", names())))));
     return {tr, update({total}) {
       title.colSpan = Math.max(1, columns > 5 ? columns - 2 : columns);
       text(state, `${total.running}/${total.all} running`);
@@ -207,22 +209,33 @@ export function processes(main) {
     relist();
   }
 
+  // Rows are copies of one: to make each of its elements anew takes several times as long.
+  const model = h("tr", {tabindex: "-1"}, h("td.c-mark", h("input", {type: "checkbox"})), h("td.c-name", h("a"), " ", h("span.tag")),
+    h("td.c-state", h("span.state", h("span", {"aria-hidden": "true"}), h("span"))), h("td.num.c-pid"), h("td.num.c-up"), h("td.num.c-re"),
+    h("td.num.c-cpu", h("div.meter", h("span"))), h("td.num.c-mem", h("div.meter", h("span"))), h("td.c-why.mut"),
+    h("td.c-act", h("div.acts", button("■", "", "toggle"), button("↻", "Restart", "restart"),
+      h("a.button.plain.icon", {title: "Log"}, "≡"), button("⋯", "More", "more"))));
+
   function processRow({name}) {
-    const mark = h("input", {type: "checkbox", "aria-label": `Select ${clean(name)}`, onchange: () => select(name, mark.checked)});
-    const link = h("a", {href: `#/program/${encodeURIComponent(name)}`}, clean(name));
-    const trigger = h("span.tag");
-    const glyph = h("span", {"aria-hidden": "true"});
-    const word = h("span");
-    const state = h("span.state", glyph, word);
-    const [pid, up, re, cpu, mem, reason] = ["td.num.c-pid", "td.num.c-up", "td.num.c-re", "span", "span", "td.c-why.mut"].map((tag) => h(tag));
-    const cpuLine = spark("cpu");
-    const memLine = spark("mem");
-    const toggle = button("■", "", () => act(toggle.dataset.action, [name]));
-    const tr = h("tr", {tabindex: "-1", "data-key": name}, h("td.c-mark", mark), h("td.c-name", link, " ", trigger), h("td.c-state", state), pid, up, re,
-      h("td.num.c-cpu", h("div.meter", cpuLine.element, cpu)), h("td.num.c-mem", h("div.meter", memLine.element, mem)), reason,
-      h("td.c-act", h("div.acts", toggle, button("↻", `Restart ${name}`, () => act("restart", [name])),
-        h("a.button.plain", {href: `#/program/${encodeURIComponent(name)}/log`, "aria-label": `Log of ${clean(name)}`, title: "Log", class: "icon"}, "≡"),
-        button("⋯", `More for ${name}`, () => more([name], store.rows.get(name).program)))));
+    const tr = model.cloneNode(true);
+    const [marking, naming, stating, pid, up, re, cpu, mem, reason, acting] = tr.children;
+    const mark = marking.firstChild;
+    const [link, trigger] = naming.children;
+    const state = stating.firstChild;
+    const [glyph, word] = state.children;
+    const [toggle, restart, log, others] = acting.firstChild.children;
+    const shown = clean(name);
+    const path = `#/program/${encodeURIComponent(name)}`;
+    const cpuLine = line(cpu.firstChild, "cpu", 5);
+    const memLine = line(mem.firstChild, "mem", 1);
+    tr.dataset.key = name;
+    text(link, shown);
+    link.setAttribute("href", path);
+    log.setAttribute("href", `${path}/log`);
+    mark.setAttribute("aria-label", `Select ${shown}`);
+    restart.setAttribute("aria-label", `Restart ${shown}`);
+    log.setAttribute("aria-label", `Log of ${shown}`);
+    others.setAttribute("aria-label", `More for ${shown}`);
     return {tr, update({row}) {
       const now = Date.now() / 1000;
       const {glyph: sign, colour, word: state_word} = look(row);
@@ -231,30 +244,64 @@ export function processes(main) {
       state.className = `state ${colour}`;
       text(pid, row.pid ? String(row.pid) : "–");
       text(up, row.pid && row.started ? duration(now - row.started) : "–");
-      text(re, row.restarts ? row.restarts.toLocaleString("en") : "–");
+      text(re, row.restarts ? number(row.restarts) : "–");
       const used = row.pid ? store.usage.get(row.name) : undefined;
-      text(cpu, used ? percent(used[0]) : "–");
-      text(mem, used ? size(used[1]) : "–");
-      const curve = store.curves.get(row.name);
-      cpuLine.draw(row.pid && curve ? curve.cpu : [], 5);
-      memLine.draw(row.pid && curve ? curve.memory : [], 1);
+      text(cpu.firstChild.lastChild, used ? percent(used[0]) : "–");
+      text(mem.firstChild.lastChild, used ? size(used[1]) : "–");
+      const curve = row.pid ? store.curves.get(row.name) : undefined;
+      cpuLine(curve?.cpu);
+      memLine(curve?.memory);
       const words = clean(why(row, now));
+      if (reason.title !== words) reason.title = words;
       text(reason, words);
-      reason.title = words;
       text(trigger, row.trigger.split(" ", 1)[0]);
       trigger.hidden = !row.trigger;
       trigger.title = row.trigger;
-      const running = Boolean(row.pid) || row.state === "BACKOFF";
-      toggle.dataset.action = running ? "stop" : "start";
-      text(toggle, running ? "■" : "▶");
-      toggle.setAttribute("aria-label", `${running ? "Stop" : "Start"} ${clean(row.name)}`);
-      toggle.title = running ? "Stop" : "Start";
+      const verb = row.pid || row.state === "BACKOFF" ? "Stop" : "Start";
+      if (toggle.title !== verb) {
+        toggle.title = verb;
+        text(toggle, verb === "Stop" ? "■" : "▶");
+        toggle.setAttribute("aria-label", `${verb} ${shown}`);
+      }
       mark.checked = selected.has(row.name);
       tr.classList.toggle("selected", mark.checked);
     }};
   }
 
-  function button(sign, label, run) {
+  /** A small line before a figure, made when there is something to draw. */
+  function line(place, kind, floor) {
+    let drawn = null;
+    return (values = []) => {
+      if (!drawn && values.length < 2) return;
+      if (!drawn) place.prepend((drawn = spark(kind)).element);
+      drawn.draw(values, floor);
+    };
+  }
+
+  function button(sign, title, action) {
+    return h("button.plain.icon", {title, "data-do": action, disabled: !mayOperate()}, sign);
+  }
+
+  const DO = {
+    toggle: (name, control) => act(control.title.toLowerCase(), [name]),
+    restart: (name) => act("restart", [name]),
+    more: (name) => more([name], store.rows.get(name)?.program),
+  };
+  body.addEventListener("click", ({target}) => {
+    const control = target.closest("[data-do]");
+    if (control && DO[control.dataset.do]) DO[control.dataset.do](control.closest("tr").dataset.key, control);
+  });
+  body.addEventListener("pointerover", ({target}) => {
+    const cell = target.closest(".c-up"); // when that was, for who asks: dates take the browser long to write
+    const row = cell && store.rows.get(cell.parentNode.dataset.key);
+    if (row) cell.title = `${look(row).word} since ${clock(row.since)}${row.pid ? `, started ${clock(row.started)}` : ""}`;
+  });
+  body.addEventListener("change", ({target}) => {
+    const {key} = target.closest("tr").dataset;
+    if (target.type === "checkbox") select(key, target.checked);
+  });
+
+  function groupButton(sign, label, run) {
     return h("button.plain.icon", {"aria-label": clean(label), title: clean(label), disabled: !mayOperate(), onclick: run}, sign);
   }
 
@@ -302,6 +349,8 @@ export function processes(main) {
     l: () => { const at = current(); if (at?.name) go(`/program/${encodeURIComponent(at.name)}/log`); },
     g: () => { const at = current(); if (at) fold(at.group ?? groupOf(store.rows.get(at.name))); },
     " ": () => { const at = current(); if (at?.name) select(at.name, !selected.has(at.name)); },
+    a: () => { const at = current(); if (at?.name) go(`/program/${encodeURIComponent(at.name)}/log?attach=1`); },
+    "+": withNames((names) => askScale(store.rows.get(names[0]).program)), "-": withNames((names) => askScale(store.rows.get(names[0]).program)),
     r: withNames((names) => act("restart", names)), R: withNames((names) => act("reload", names)),
     s: withNames((names) => act(names.some((name) => store.rows.get(name)?.pid) ? "stop" : "start", names)),
     x: withNames((names) => more(names, store.rows.get(names[0]).program)),

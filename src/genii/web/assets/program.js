@@ -1,13 +1,13 @@
 // The page of one process: what it is, how it does, what it prints, and what was done to it.
 
-import {act, askScale, askSignal} from "./actions.js";
-import {ask, Problem} from "./api.js";
+import {act, askScale, askSignal, notice} from "./actions.js";
+import {ask, Problem, send} from "./api.js";
 import {chart} from "./chart.js";
 import {clean, h, replace, text} from "./dom.js";
-import {clock, duration, ending, percent, size} from "./format.js";
+import {clock, count, duration, ending, number, percent, size} from "./format.js";
 import {logPane} from "./log.js";
 import {listen, look, mayOperate, store, why} from "./store.js";
-import {go} from "./route.js";
+import {go, here} from "./route.js";
 
 const TABS = [["", "Overview"], ["log", "Log"], ["events", "Events"], ["environment", "Environment"], ["declaration", "Declaration"]];
 
@@ -19,20 +19,31 @@ export function program(main, [name = "", tab = ""]) {
   const facts = h("div.facts");
   const toggle = h("button", {onclick: () => act(toggle.dataset.action, [name])});
   const restart = h("button", {onclick: () => act("restart", [name])}, "Restart");
+  const scale = () => { const row = store.rows.get(name); if (row) askScale(row.program); };
   const buttons = h("div.bar", toggle, restart, h("button", {onclick: () => act("reload", [name])}, "Reload"),
     h("button", {onclick: () => askSignal([name])}, "Signal…"),
-    h("button", {onclick: () => { const row = store.rows.get(name); if (row) askScale(row.program); }}, "Scale…"));
+    h("button", {onclick: scale}, "Scale…"));
+  const siblings = h("nav.slots", {"aria-label": "Processes of this program", hidden: true});
+  let drawn = "";
   const content = h("div", {style: {display: "flex", flexDirection: "column", gap: "12px", flex: "1", minHeight: "0"}});
   replace(main,
-    h("div.bar", h("a", {href: "#/", "aria-label": "Back to all processes"}, "←"), h("h1", clean(name)), state, h("div.grow"), buttons), reason, facts,
+    h("div.bar", h("a", {href: "#/", "aria-label": "Back to all processes"}, "←"), h("h1", clean(name)), state, h("div.grow"), buttons), siblings, reason, facts,
     h("nav.tabs", {"aria-label": "Parts of this page"}, TABS.map(([key, label]) =>
       h("a", {href: `#${path}${key ? `/${key}` : ""}`, "aria-current": key === tab ? "page" : null}, label))), content);
 
   function head() {
     const row = store.rows.get(name);
+    drawSiblings(row);
     if (!row) {
+      const member = [...store.rows.values()].find((one) => one.program === name);
+      if (member) { // the address names a program
+        history.replaceState(null, "", `#/program/${encodeURIComponent(member.name)}${tab ? `/${tab}` : ""}`);
+        dispatchEvent(new HashChangeEvent("hashchange"));
+        return;
+      }
       replace(state, store.supervisor ? h("span.bad", "there is no such process now") : "");
       replace(facts);
+      buttons.hidden = true;
       return;
     }
     const now = Date.now() / 1000;
@@ -47,9 +58,21 @@ export function program(main, [name = "", tab = ""]) {
       used ? fact("memory", size(used[1])) : null, row.trigger ? fact("trigger", clean(row.trigger)) : null,
       row.next_run ? fact("next run", clock(row.next_run)) : null);
     const running = Boolean(row.pid) || row.state === "BACKOFF";
+    buttons.hidden = false;
     toggle.dataset.action = running ? "stop" : "start";
     text(toggle, running ? "Stop" : "Start");
     for (const button of buttons.children) button.disabled = !mayOperate();
+  }
+
+  /** A program with several processes has a page for each: the way to the others. */
+  function drawSiblings(row) {
+    const all = row ? [...store.rows.values()].filter((one) => one.program === row.program) : [];
+    const now = all.map((one) => one.name + look(one).word).join();
+    if (now === drawn) return;
+    drawn = now;
+    siblings.hidden = all.length < 2;
+    replace(siblings, all.map((one) => h("a.slot", {href: `#/program/${encodeURIComponent(one.name)}${tab ? `/${tab}` : ""}`, "aria-current": one.name === name ? "page" : null},
+      h(`span.${look(one).colour}`, {"aria-hidden": "true"}, `${look(one).glyph} `), clean(one.name), h("span.hidden-text", ` ${look(one).word}`))));
   }
 
   const part = PARTS[tab] || overview;
@@ -61,7 +84,7 @@ export function program(main, [name = "", tab = ""]) {
     inner.changed?.(what, names);
   });
   const keys = {r: () => act("restart", [name]), R: () => act("reload", [name]), s: () => act(toggle.dataset.action, [name]),
-    x: () => askSignal([name]), l: () => go(`${path}/log`), ...inner.keys};
+    x: () => askSignal([name]), l: () => go(`${path}/log`), a: () => go(`${path}/log?attach=1`), "+": scale, "-": scale, ...inner.keys};
   return {title: name, keys, close() { ended(); clearInterval(timer); inner.close?.(); }};
 }
 
@@ -77,8 +100,7 @@ function detailed(content, name, draw) {
     try {
       const {processes} = await ask(`/api/v1/processes/${encodeURIComponent(name)}`);
       const found = processes.find((one) => one.status.name === name);
-      if (found) draw(found);
-      else go("/");
+      if (found) draw(found); // the name of a program leads to its first process, see head()
     } catch (error) {
       if (!(error instanceof Problem)) throw error;
       replace(content, h("div.empty", clean(error.message)));
@@ -143,7 +165,7 @@ function overview(content, name) {
 }
 
 function limit(value) {
-  return value < 0 ? "unlimited" : value.toLocaleString("en");
+  return value < 0 ? "unlimited" : number(value);
 }
 
 function table(rows) {
@@ -152,8 +174,28 @@ function table(rows) {
 
 function log(content, name) {
   const pane = logPane([name]);
-  replace(content, pane.element);
-  return {keys: pane.keys, close: pane.close};
+  const line = h("input", {"aria-label": `Send a line to ${clean(name)}`, placeholder: "Send a line  a", autocomplete: "off", spellcheck: "false", style: {flex: "1"}});
+  const form = h("form.bar", {hidden: true, onsubmit: (event) => { event.preventDefault(); tell(name, line); }}, line,
+    h("button", {type: "submit", disabled: !mayOperate()}, "Send"));
+  const draw = () => { form.hidden = store.programs.get(store.rows.get(name)?.program)?.stdin !== "pipe"; };
+  replace(content, pane.element, form);
+  draw();
+  const attach = () => {
+    if (form.hidden) notice(`${name} reads nothing; with stdin = "pipe" in its section it would.`, {bad: true});
+    else line.focus();
+  };
+  if (here().query.has("attach")) setTimeout(attach);
+  return {keys: {...pane.keys, a: attach}, close: pane.close, changed(what) { if (what === "programs" || what === "rows") draw(); }};
+}
+
+async function tell(name, line) {
+  try {
+    await send("/api/v1/input", {name, text: `${line.value}\n`});
+    line.value = "";
+  } catch (error) {
+    if (!(error instanceof Problem)) throw error;
+    notice(`${name}: ${error.message}`, {bad: true});
+  }
 }
 
 let asked = false;
@@ -182,7 +224,9 @@ export function eventRows(events, named = false) {
 }
 
 function describe(event) {
-  const {state, before, reason, pid} = event.data;
+  const {state, before, reason, pid, processes, waiting} = event.data;
+  if (event.kind === "program.scaled") return `scaled from ${before} to ${processes}${waiting ? `, ${count(waiting, "job waits", "jobs wait")}` : ""}`;
+  if (event.kind === "process.removed") return "removed";
   if (event.kind !== "process.state") return [event.kind.replace(".", ": "), ...Object.entries(event.data).map(([key, value]) => ` ${key}=${clean(value)}`)].join("");
   return `${String(before || "").toLowerCase()}${before ? " → " : ""}${String(state).toLowerCase()}${reason ? ` (${clean(reason)})` : ""}${pid ? `, pid ${pid}` : ""}`;
 }

@@ -61,8 +61,12 @@ function last(program) {
   if (!row) return h("td", "–");
   const {glyph, colour, word} = look(row);
   const words = row.state === "STOPPED" && !row.started ? "not yet" : row.pid ? `runs for ${duration(Date.now() / 1000 - row.started)}`
-    : `${ending(row.exit_status) || word} at ${clock(row.since)}${row.started ? `, took ${duration(row.since - row.started)}` : ""}`;
+    : `${ending(row.exit_status) || word} at ${clock(row.since)}${row.started ? `, took ${lasted(row.since - row.started)}` : ""}`;
   return h("td", h(`span.${colour}`, {"aria-hidden": "true"}, `${glyph} `), words);
+}
+
+function lasted(seconds) {
+  return seconds < 10 ? `${Math.max(0, seconds).toFixed(1)} s` : duration(seconds);
 }
 
 function runNow(program) {

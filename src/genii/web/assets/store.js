@@ -11,6 +11,7 @@ export const store = {
   usage: new Map(), // name -> [percent, bytes]
   curves: new Map(), // name -> {cpu: [], memory: []}: the last readings
   programs: new Map(), // name -> declaration
+  rates: new Map(), // program -> jobs a second
   jobServers: [],
   supervisor: null,
   session: {user: "", role: "reader", login: false},
@@ -103,10 +104,13 @@ const HANDLERS = {
     store.usage = new Map(Object.entries(data.usage));
     if (restarted) store.curves.clear();
     tell("rows", null);
-    declare();
+    requestAnimationFrame(() => setTimeout(declare)); // the first rows come first
   },
   change(data) {
-    for (const row of data.processes) store.rows.set(row.name, row);
+    for (const row of data.processes) {
+      countJobs(store.rows.get(row.name), row);
+      store.rows.set(row.name, row);
+    }
     for (const name of data.removed) {
       store.rows.delete(name);
       store.usage.delete(name);
@@ -122,6 +126,7 @@ const HANDLERS = {
       const point = store.rows.get(name)?.pid ? store.usage.get(name) : undefined;
       if (point) add(curve, data.time, point);
     }
+    for (const [program, number] of done) store.rates.set(program, rate(program, data.time, number));
     tell("usage", Object.keys(data.usage));
   },
   event(data) {
@@ -131,6 +136,27 @@ const HANDLERS = {
     tell("events", data.events);
   },
 };
+
+const done = new Map(); // program -> jobs that its workers did while we looked
+
+/** Add up the jobs that workers did; one that was replaced did what it had left. */
+function countJobs(before, row) {
+  if (row.jobs_done === null || before === undefined || before.jobs_done === null) return;
+  const more = before.pid === row.pid ? row.jobs_done - before.jobs_done : row.jobs_done + (before.jobs_left || 0);
+  done.set(row.program, (done.get(row.program) || 0) + Math.max(0, more));
+}
+
+const counts = new Map(); // what is counted -> the last [time, number]
+
+/** How many a second something grows, over the last ten times that it was told. */
+export function rate(key, time, number) {
+  let points = counts.get(key);
+  if (!points || number < points[points.length - 1][1]) counts.set(key, points = []); // it began anew
+  points.push([time, number]);
+  if (points.length > 10) points.shift();
+  const seconds = time - points[0][0];
+  return seconds > 0 ? (number - points[0][1]) / seconds : 0;
+}
 
 function add(curve, time, [cpu, memory]) {
   curve.time.push(time);
@@ -166,6 +192,7 @@ export function declare() {
   declaring ||= ask("/api/v1/programs").then((answer) => {
     store.programs = new Map(answer.programs.map((program) => [program.name, program]));
     store.jobServers = answer.job_servers;
+    looks = new WeakMap(); // which exit codes are right is declared
     tell("programs");
   }).catch(() => {}).finally(() => { declaring = null; });
   return declaring;
@@ -177,7 +204,15 @@ const STATES = {
   FATAL: ["✖", "bad"], STOPPED: ["○", "idle"], EXITED: ["◌", "idle"], UNKNOWN: ["?", "bad"],
 };
 
+let looks = new WeakMap(); // record -> how it looks: each is asked for several times for each change
+
 export function look(row) {
+  let found = looks.get(row);
+  if (!found) looks.set(row, found = lookOf(row));
+  return found;
+}
+
+function lookOf(row) {
   let [glyph, colour] = STATES[row.state] || ["?", "idle"];
   let word = row.state.toLowerCase();
   if (row.state === "RUNNING" && row.healthy === false) [glyph, colour, word] = ["▲", "bad", "unhealthy"];
@@ -195,6 +230,7 @@ export function why(row, now) {
   const parts = [];
   if (row.reason) parts.push(row.reason);
   if (row.healthy === false) parts.push("its health check fails");
+  if (row.pid && !row.ready && row.state !== "STOPPING") parts.push("not ready yet");
   if (row.next_attempt > now) parts.push(`next attempt in ${Math.ceil(row.next_attempt - now)} s`);
   if (row.next_run > now) parts.push(`next run in ${duration(row.next_run - now)}`);
   if (row.busy) parts.push("busy");
