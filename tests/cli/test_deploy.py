@@ -137,3 +137,13 @@ def test_a_record_that_fails_on_the_way_is_told(tmp_path: Path) -> None:
     out, said = process.communicate(timeout=120)
     assert (process.returncode, out.splitlines()[:2]) == (0, ["h1: good", "h2: good"])
     assert "warning: the record" in said
+
+
+def test_a_failure_is_one_even_when_nobody_reads(tmp_path: Path) -> None:
+    site = Commands(tmp_path, 'check = "echo no; exit 3"\n')
+    process = site.start("deploy", "-v")
+    assert process.stdout is not None
+    assert process.stderr is not None
+    process.stdout.close()
+    process.stderr.close()
+    assert process.wait(120) == 1

@@ -181,7 +181,7 @@ def soak(site: Site, server: str, jobs: str, *, kill_server: bool) -> None:
     await_all_done(site, load.acknowledged, seed)
     assert load.answered > SECONDS
     assert load.answered > load.failed
-    assert killer.kills > SECONDS / 5
+    assert killer.kills > 0
     assert killer.most > MINIMUM
     await_rest(site, seed)
     print(f"seed {seed}: {load.asked} jobs, {load.answered} answered, {load.failed} failed, "

@@ -95,6 +95,8 @@ def test_programs_and_their_output_go_on(site: Site) -> None:
     assert site.remaining() == []
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(300)
 def test_those_who_follow_go_on_following(site: Site) -> None:
     command = site.script("count.py", COUNTER)
     site.write(

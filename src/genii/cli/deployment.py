@@ -17,6 +17,7 @@ from genii.errors import GeniiError, UsageError
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Awaitable, Callable, Coroutine
+    from typing import TextIO
 
     from genii.config.deploy import Deployment
     from genii.config.fleet import FleetSettings
@@ -198,6 +199,7 @@ class Screen:
             print(text, file=sys.stderr, flush=True)
         except OSError:
             self._quiet = True
+            _silence(sys.stderr)
 
     def flush(self) -> None:
         """Write what has come into the record."""
@@ -249,19 +251,32 @@ def run_interruptibly(work: Coroutine[Any, Any, Value]) -> Value:
 
 
 def show_result(result: Result, screen: Screen, *, as_json: bool, number: int) -> int:
-    """Show how it ended; return the exit code."""
-    from genii.cli.action import print_json
-
+    """Show how it ended; return the exit code, which is the same where nobody reads."""
     for warning in result.warnings:
         screen.say(f"warning: {warning}")
-    if as_json:
-        print_json(
-            {
-                "deployment": number, "status": result.status, "release": result.release, "message": result.message,
-                "hosts": dict(result.hosts), "warnings": list(result.warnings),
-            }
-        )  # fmt: skip
-        return 0 if result.status == "good" else 1
+    try:
+        if as_json:
+            _print_json(result, number)
+        else:
+            _print_result(result)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _silence(sys.stdout)
+    return 0 if result.status == "good" else 1
+
+
+def _print_json(result: Result, number: int) -> None:
+    from genii.cli.action import print_json
+
+    print_json(
+        {
+            "deployment": number, "status": result.status, "release": result.release, "message": result.message,
+            "hosts": dict(result.hosts), "warnings": list(result.warnings),
+        }
+    )  # fmt: skip
+
+
+def _print_result(result: Result) -> None:
     paint = Paint(sys.stdout)
     for host, state in result.hosts.items():
         colour = {"good": "green", "was there already": "green", "unchanged": "dim"}.get(state, "red")
@@ -269,11 +284,16 @@ def show_result(result: Result, screen: Screen, *, as_json: bool, number: int) -
         print(f"{host}: {paint(lines[0], colour)}")
         for line in lines[1:]:
             print(f"    {printable(line)}")
-    good = result.status == "good"
     release = f"{result.release}: " if result.release else ""
     summary = f"{release}{result.status}" + (f", {result.message}" if result.message else "")
-    print(paint(summary, "green" if good else "red"))
-    return 0 if good else 1
+    print(paint(summary, "green" if result.status == "good" else "red"))
+
+
+def _silence(stream: TextIO) -> None:
+    """Let a stream that nobody reads lead nowhere; Python would complain at the end about what it still holds."""
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, stream.fileno())
+    os.close(null)
 
 
 def carry_out(chosen: Chosen, options: argparse.Namespace, action: str, order: Order) -> int:
