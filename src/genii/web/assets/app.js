@@ -197,7 +197,13 @@ function help() {
   open(dialog);
 }
 
-const find = () => import("./palette.js").then(({palette}) => palette(PAGES), () => {});
+let palette = null;
+
+/** Open the finder: at once when it was open before, so that no key that follows is lost. */
+function find() {
+  if (palette) palette(PAGES);
+  else import("./palette.js").then((module) => { palette = module.palette; palette(PAGES); }, () => {});
+}
 
 document.addEventListener("keydown", (event) => {
   if (event.ctrlKey && event.key === "k" && main && !document.querySelector("dialog[open]")) {
