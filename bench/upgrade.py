@@ -115,12 +115,11 @@ class Watch:
         with (self._site.folder / ".genii" / "log" / "clock.log").open("rb") as file:
             file.seek(0, os.SEEK_END)
             file.readline()
+            rest = b""
             while not self._ended.wait(0.002):
-                lines = file.read().split(b"\n")
-                for line in lines[:1] if len(lines) > 1 else []:
-                    with suppress(ValueError):  # half of a line
-                        if b"." in line and len(line.partition(b".")[2]) == 6:
-                            self.delay = max(self.delay, time.monotonic() - float(line))
+                *lines, rest = (rest + file.read()).split(b"\n")  # the last may be half of one
+                if lines:
+                    self.delay = max(self.delay, time.monotonic() - float(lines[0]))
 
 
 def upgrade(site: Site) -> tuple[float, float, float, float]:
