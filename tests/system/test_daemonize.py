@@ -282,6 +282,19 @@ def test_nothing_is_left_when_the_waiting_parent_is_killed(programs: Programs, n
     wait_until(lambda: not (programs.folder / "pid").exists(), "the pid file is still there")
 
 
+def test_an_interrupt_right_after_the_fork_leaves_nothing(programs: Programs) -> None:
+    code = """
+    from genii.system import waiting
+    def interrupted(*_):
+        raise KeyboardInterrupt
+    waiting.await_ready = interrupted
+    genii.daemonize(wait=True, pid_file='pid', directory=None)
+    signal.pause()
+    """
+    assert programs.run(code).returncode == -signal.SIGINT
+    wait_until(lambda: not (programs.folder / "pid").exists(), "the pid file is still there")
+
+
 def test_the_pid_file_goes_with_the_daemon(programs: Programs, tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "fifo")
     for end in ("pass", "sys.exit(3)", "raise RuntimeError", "os.kill(os.getpid(), signal.SIGTERM)"):

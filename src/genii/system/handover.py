@@ -183,6 +183,7 @@ class Channels:
 
     def close_parent(self, watcher: int, *, stays: bool) -> None:
         """Let go; a watcher that was not released ends the daemon. Reaps the watcher unless it stays as a monitor."""
+        self.close_writers()  # a signal may have come before they were: we would wait for ourselves
         os.close(self.leash_writer)
         os.close(self.daemon_reader)
         if self.notify is not None:
@@ -199,12 +200,12 @@ class Channels:
             return  # this program ignores SIGCHLD, so the kernel has reaped it
 
     def close_writers(self) -> None:
-        """Close what belongs to the children."""
-        os.close(self.watcher_writer)
-        os.close(self.daemon_writer)
-        os.close(self.leash_reader)
-        if self.capture_writer >= 0:
-            os.close(self.capture_writer)
+        """Close what belongs to the children, unless it was closed before."""
+        writers = (self.watcher_writer, self.daemon_writer, self.leash_reader, self.capture_writer)
+        self.watcher_writer = self.daemon_writer = self.leash_reader = self.capture_writer = -1
+        for descriptor in writers:
+            if descriptor >= 0:
+                os.close(descriptor)
 
 
 def _fill_standard_descriptors() -> None:
