@@ -70,7 +70,9 @@ def test_steps_of_the_clock_change_nothing(daemon: Daemon, debian: Callable[[str
     for text, wanted in (("-1d", -86400), ("+2d", 2 * 86400), ("-30d", -30 * 86400)):
         for name in ("late", "quick"):
             daemon.call("startProcess", name, False)
-        step.write_text(f"{text}\n")
+        # In one go: what libfaketime reads from a file that is empty for a moment, it keeps.
+        (daemon.folder / "next").write_text(f"{text}\n")
+        (daemon.folder / "next").replace(step)
         daemon.eventually(partial(shifted_by, wanted))
         daemon.eventually(lambda: daemon.state("late") == "RUNNING")
         daemon.eventually(lambda: daemon.state("quick") == "FATAL")
