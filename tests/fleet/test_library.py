@@ -54,3 +54,20 @@ def test_each_host_has_its_own_lines(tmp_path: Path) -> None:
     assert [(route.host, route.port, route.user) for route in routes] == [
         ("10.0.0.1", 2222, "an ne"), ("10.0.0.2", 2222, "bob"), ("10.0.0.1", 2222, "an ne"),
     ]  # fmt: skip
+
+
+def test_the_configuration_is_read_without_the_rest(tmp_path: Path) -> None:
+    (tmp_path / "config").write_text("Host a\n  HostName 10.0.0.1\n")
+    code = f"""\
+import sys
+from genii.fleet.library import load_asyncssh, load_reader
+from genii.fleet.ssh_config import SshConfig
+from genii.fleet.transport import Host
+route = SshConfig({str(tmp_path / "config")!r}).route(Host("a"))
+print(route.host, "asyncssh" in sys.modules, "cryptography" in sys.modules)
+library = load_asyncssh()
+print(library.config is load_reader(), library.misc.ConnectionLost is library.ConnectionLost, library.pattern.__name__)
+import asyncssh
+print(asyncssh is library, library.config.SSHClientConfig is type(route.options().config))
+"""
+    assert run(code) == "10.0.0.1 False False\nTrue True asyncssh.pattern\nTrue True\n"

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
 import subprocess
+import threading
 from typing import TYPE_CHECKING
 
+import msgspec
 import pytest
 
+from genii.fleet import ssh
+from genii.fleet.library import load_asyncssh
 from genii.fleet.openssh import OpenSshTransport
 from genii.fleet.ssh_config import SshConfig
 from genii.fleet.transport import ConnectionFailed, Host
@@ -183,9 +188,65 @@ def test_silent_hosts_are_asked_whether_they_are_there(sshd: Sshd, tmp_path: Pat
     path = tmp_path / "ssh_config"
     path.write_text(f"Host *\n{more}\n{(sshd.folder / 'ssh_config').read_text()}")
     route = SshConfig(str(path)).route(sshd.host())
-    assert route.base.kwargs.get("keepalive_interval", route.base.config.get("ServerAliveInterval")) == interval
+    options = route.options()
+    assert options.kwargs.get("keepalive_interval", options.config.get("ServerAliveInterval")) == interval
     transport = OpenSshTransport(sshd.configured(ssh_config=str(path)))
     asked = subprocess.run(["ssh", "-G", *transport.options(sshd.host()), "127.7.0.1"], capture_output=True, text=True)
     asyncio.run(transport.close())
     assert f"serveraliveinterval {interval}\n" in asked.stdout
     assert f"port {sshd.port}\n" in asked.stdout
+
+
+@pytest.mark.parametrize(
+    ("more", "told"),
+    [
+        ("", "127.0.0.1"),
+        ("AddressFamily inet", "127.0.0.1"),
+        ("BindAddress 127.9.9.9", "127.9.9.9"),
+        ("CanonicalizeHostname yes\n  CanonicalDomains invalid", "127.0.0.1"),
+        ("ProxyCommand ssh -F {folder}/ssh_config -b 127.9.9.8 -W %h:%p 127.7.0.100", "127.0.0.1"),
+    ],
+)
+def test_the_way_is_that_of_the_configuration(server: Sshd, tmp_path: Path, more: str, told: str) -> None:
+    path = tmp_path / "ssh_config"
+    alias = f"Host there.test\n  HostName 127.7.0.1\n  {more.format(folder=server.folder)}\n"
+    path.write_text(alias + (server.folder / "ssh_config").read_text().replace("Host 127.*", "Host 127.* there.test"))
+
+    async def work(connection: Connection) -> None:
+        process = await connection.start("echo $SSH_CLIENT")
+        status, output, _ = await finish(process)
+        assert (status, output.split()[0].decode()) == (0, told)
+
+    use((msgspec.structs.replace(server.settings, ssh_config=str(path)), Host("there.test")), work)
+
+
+def test_only_a_plain_way_is_ours(sshd: Sshd, tmp_path: Path) -> None:
+    path = tmp_path / "ssh_config"
+    path.write_text(
+        "Host a\n  AddressFamily inet6\nHost b\n  ProxyCommand nc %h %p\nHost c\n  BindAddress 127.0.0.1\n"
+        "Host d\n  CanonicalizeHostname always\nHost e\n  ProxyCommand none\nHost f\n  CanonicalizeHostname no\n"
+    )
+    routes = [SshConfig(str(path)).route(Host(name)) for name in "abcdef"]
+    assert [route.direct for route in routes] == [True, False, False, False, True, True]
+    assert routes[0].family == socket.AF_INET6
+
+
+def test_hosts_are_dialled_while_the_library_is_loaded(sshd: Sshd, monkeypatch: pytest.MonkeyPatch) -> None:
+    loaded = threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(50)
+        guests: list[socket.socket] = []
+
+        def load() -> object:
+            if not loaded.is_set():
+                guests.append(listener.accept()[0])
+                loaded.wait(1)  # longer than the host has
+                loaded.set()
+            return load_asyncssh()
+
+        monkeypatch.setattr(ssh, "load_asyncssh", load)
+        settings = sshd.configured(connect_timeout=0.2)
+        with pytest.raises(ConnectionFailed, match=r"not connected within 200ms"):
+            use((settings, Host("127.7.0.1", address="127.0.0.1", port=listener.getsockname()[1])), fail)
+        assert loaded.is_set(), "the time for loading was counted as the host's"
+        guests.pop().close()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import sys
 import time
@@ -12,6 +11,7 @@ from genii.cli import fleet
 from genii.cli.connect import read_time
 from genii.cli.parser import complete_with
 from genii.errors import UsageError
+from genii.system.plain_asyncio import import_asyncio
 
 if TYPE_CHECKING:
     import argparse
@@ -86,6 +86,7 @@ def run(options: argparse.Namespace) -> int:
     Raises:
         UsageError: the options make no sense.
     """
+    import_asyncio()
     named = None
     if options.retry_failed:
         from genii.fleet.report import failed_hosts
@@ -216,6 +217,8 @@ def _session(
     options: argparse.Namespace, settings: FleetSettings, hosts: Sequence[Host], plan: Plan, report: Report | None
 ) -> int:
     """Read commands from standard input and run each on all hosts, over connections that stay open."""
+    import asyncio
+
     from genii.fleet.engine import Fleet
     from genii.fleet.ways import open_transport
 

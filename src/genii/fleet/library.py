@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ from genii.fleet.parts import need
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["load_asyncssh", "require_asyncssh"]
+__all__ = ["load_asyncssh", "load_reader", "require_asyncssh"]
 
 _FOLDERS = ("/usr/local/lib", "/usr/lib", "/usr/lib64", "/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu")
 _MOST_LINES = 100_000
@@ -32,7 +33,7 @@ def require_asyncssh() -> None:
 
 
 def load_asyncssh() -> Any:
-    """Import asyncssh.
+    """Import asyncssh; not by two threads at once.
 
     Raises:
         UsageError: it is not installed.
@@ -41,10 +42,39 @@ def load_asyncssh() -> Any:
 
     if "asyncssh" in sys.modules:
         return sys.modules["asyncssh"]
+    load_reader()
     with _without_collecting(), _without_compilers(), _without_certificates():
         library = need("asyncssh", "SSH")
-    _remember_words()
+    for name, module in list(sys.modules.items()):  # what was there before the package knows nothing of it
+        package, _, short = name.partition(".")
+        if package == "asyncssh" and short and "." not in short and not hasattr(library, short):
+            setattr(library, short, module)
     return library
+
+
+def load_reader() -> Any:
+    """Import what asyncssh reads configurations with and return it: an eighth of asyncssh, and without the rest.
+
+    Hosts are dialled with what it says, and are at work while the rest is loaded.
+
+    Raises:
+        UsageError: asyncssh is not installed.
+    """
+    import sys
+    from importlib.util import find_spec, module_from_spec
+
+    if "asyncssh" in sys.modules or "asyncssh.config" in sys.modules:
+        return need("asyncssh.config", "SSH")
+    spec = find_spec("asyncssh")
+    if spec is None:
+        return need("asyncssh", "SSH")
+    sys.modules["asyncssh"] = module_from_spec(spec)  # not executed: it would import all
+    try:
+        reader = need("asyncssh.config", "SSH")
+    finally:
+        del sys.modules["asyncssh"]
+    _remember_words(reader)
+    return reader
 
 
 @contextmanager
@@ -97,20 +127,23 @@ def _without_certificates() -> Iterator[None]:
         del sys.modules[_CERTIFICATES]
 
 
-def _remember_words() -> None:
+def _remember_words(reader: Any) -> None:
     """Have asyncssh cut each line of the SSH configuration into words once, not again for each host."""
     import shlex
     from functools import lru_cache
     from types import SimpleNamespace
 
-    from asyncssh import config
-
     split = lru_cache(maxsize=_MOST_LINES)(lambda line: tuple(shlex.split(line)))
-    config.shlex = SimpleNamespace(split=split)  # type: ignore[assignment, attr-defined]
+    reader.shlex = SimpleNamespace(split=split)
 
 
 def _find_library(name: str) -> str | None:
-    import glob
-
-    found = [path for folder in _FOLDERS for path in glob.glob(f"{folder}/lib{name.removeprefix('lib')}.so*")]
-    return found[0] if found else None
+    prefix = f"lib{name.removeprefix('lib')}.so"
+    for folder in _FOLDERS:
+        try:
+            found = [entry for entry in os.listdir(folder) if entry.startswith(prefix)]
+        except OSError:
+            continue
+        if found:
+            return os.path.join(folder, found[0])
+    return None

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from genii.config.host_pattern import parse_address
 from genii.errors import ConfigError
+from genii.fleet.dial import dial
 from genii.fleet.known_hosts import KnownHosts
 from genii.fleet.library import load_asyncssh, require_asyncssh
 from genii.fleet.patience import BACKOFF, CLOSING, KILLING
@@ -19,9 +20,11 @@ from genii.fleet.transport import ConnectionFailed, Host
 from genii.units import format_duration
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Callable
 
     import asyncssh
+    from asyncssh.known_hosts import SSHKnownHosts
 
     from genii.config.fleet import FleetSettings
     from genii.fleet.ssh_config import Route
@@ -49,6 +52,7 @@ class SshTransport:
         self._config = SshConfig(settings.ssh_config)
         self._known_hosts = KnownHosts()
         self._jumps: dict[str, _Jump] = {}
+        self._loading: asyncio.Future[Any] | None = None
 
     @cached_property
     def _client(self) -> Callable[[_Guard], asyncssh.SSHClient]:
@@ -75,6 +79,7 @@ class SshTransport:
 
     async def _open(self, host: Host, depth: int) -> asyncssh.SSHClientConnection:
         route = self._config.route(host)
+        self._load()
         patience = self._settings.connect_timeout
         guard = _Guard(host, route, self._known_hosts, accept_new=self._settings.known_hosts == "accept-new")
         limit = asyncio.timeout(patience)
@@ -83,23 +88,49 @@ class SshTransport:
             async with limit:
                 while True:
                     try:
-                        return await self._attempt(host, route, guard, depth)
-                    except (ConnectionError, load_asyncssh().ConnectionLost) as error:
+                        return await self._attempt(host, route, guard, depth, limit)
+                    except Exception as error:
                         attempt += 1
-                        if isinstance(error, ConnectionRefusedError) or attempt > self._settings.retries:
+                        library = await self._library(limit)
+                        if not _was_dropped(error, library) or attempt > self._settings.retries:
+                            if isinstance(error, OSError | ValueError | library.Error):
+                                raise ConnectionFailed(f"{host.name}: {guard.explain(error, attempt)}") from error
                             raise
                     await asyncio.sleep(BACKOFF.delay(attempt, random.random()))  # noqa: S311 -- no secret
         except TimeoutError as error:
-            if not limit.expired():
-                raise ConnectionFailed(f"{host.name}: no answer from {route.host}:{route.port}") from error
             message = f"{host.name}: not connected within {format_duration(patience)} ({route.host}:{route.port})"
             raise ConnectionFailed(message) from error
-        except (OSError, load_asyncssh().Error, ValueError) as error:
-            raise ConnectionFailed(f"{host.name}: {guard.explain(error, attempt)}") from error
 
-    async def _attempt(self, host: Host, route: Route, guard: _Guard, depth: int) -> asyncssh.SSHClientConnection:
+    def _load(self) -> None:
+        """Have a thread import asyncssh, after all hosts that are begun in this turn of the loop have been dialled."""
+        if self._loading is None:
+            self._loading = asyncio.ensure_future(asyncio.to_thread(load_asyncssh))
+
+    async def _library(self, limit: asyncio.Timeout) -> Any:
+        """Return asyncssh; the time until it is loaded is not the host's, so that its limit is put off."""
+        assert self._loading is not None
+        if self._loading.done() or limit.expired():
+            return await asyncio.shield(self._loading)
+        loop = asyncio.get_running_loop()
+        left = (limit.when() or 0.0) - loop.time()
+        limit.reschedule(None)
+        library = await asyncio.shield(self._loading)
+        limit.reschedule(loop.time() + left)
+        return library
+
+    async def _attempt(
+        self, host: Host, route: Route, guard: _Guard, depth: int, limit: asyncio.Timeout
+    ) -> asyncssh.SSHClientConnection:
         if not route.jump:
-            return await self._handshake(route, guard, None)
+            link = await dial(route.host, route.port, route.family) if route.direct else None
+            try:
+                await self._library(limit)
+                return await self._handshake(route, guard, None, link)
+            except BaseException:
+                if link is not None:
+                    link.close()
+                raise
+        await self._library(limit)
         if depth >= _DEEPEST_JUMP:
             raise ConnectionFailed(f"{host.name}: its jump hosts go in a circle ({route.jump}); see ProxyJump")
         jump = self._jumps.get(route.jump)
@@ -127,14 +158,19 @@ class SshTransport:
         return await self._open(hop, depth)
 
     async def _handshake(
-        self, route: Route, guard: _Guard, tunnel: asyncssh.SSHClientConnection | None
+        self,
+        route: Route,
+        guard: _Guard,
+        tunnel: asyncssh.SSHClientConnection | None,
+        link: socket.socket | None = None,
     ) -> asyncssh.SSHClientConnection:
         library = load_asyncssh()
         found = await library.connect(
             route.alias,
             config=None,
-            options=route.base,
+            options=route.options(),
             tunnel=tunnel,
+            sock=link,
             known_hosts=guard.known,
             client_factory=partial(self._client, guard),
             login_timeout=0,
@@ -178,7 +214,11 @@ class _Guard:
         self._accept_new = accept_new
         self._offered = ""
         self._is_known = False
-        self.known = known_hosts.of(route.known_hosts)
+
+    @cached_property
+    def known(self) -> SSHKnownHosts:
+        """The keys that are known; found when asyncssh is loaded."""
+        return self._files.of(self._route.known_hosts)
 
     def decide(self, host: str, address: str, port: int, key: asyncssh.SSHKey) -> bool:
         """Say whether a key that is not known is taken: only where no other is known of that host."""
@@ -194,8 +234,6 @@ class _Guard:
         """Say what went wrong, and what to do about it where that is known."""
         route, library = self._route, load_asyncssh()
         where = f"{route.host}:{route.port}"
-        if isinstance(error, ConnectionFailed):
-            return str(error)
         if isinstance(error, library.HostKeyNotVerifiable):
             return self._explain_key(error)
         if isinstance(error, library.PermissionDenied):
@@ -205,6 +243,8 @@ class _Guard:
         if isinstance(error, library.ConnectionLost | ConnectionResetError):
             tried = f" {attempts} times" if attempts > 1 else ""
             return f"{where} dropped the connection while it was opened{tried} (MaxStartups of its sshd?)"
+        if isinstance(error, TimeoutError):
+            return f"no answer from {where}"
         if isinstance(error, OSError):
             import socket
 
@@ -226,6 +266,12 @@ class _Guard:
         if self._offered:
             return f'the host key of {name} is not known ({self._offered}); add it, or set known_hosts = "accept-new"'
         return f"the host key of {name} can't be trusted: {error}"
+
+
+def _was_dropped(error: Exception, library: Any) -> bool:
+    """Say whether it may go better next time."""
+    dropped = isinstance(error, ConnectionError | library.ConnectionLost)
+    return dropped and not isinstance(error, ConnectionRefusedError)
 
 
 def _client_class() -> Callable[[_Guard], asyncssh.SSHClient]:

@@ -13,18 +13,20 @@ import re
 from copy import copy
 from dataclasses import dataclass
 from functools import cached_property
+from socket import AF_UNSPEC
 from typing import TYPE_CHECKING, Any, cast
 
 from genii.config.host_pattern import parse_address
 from genii.errors import ConfigError, Problem
 from genii.fleet.known_hosts import SYSTEM_FILES, USER_FILES
-from genii.fleet.library import load_asyncssh
+from genii.fleet.library import load_asyncssh, load_reader
 from genii.fleet.patience import ALIVE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from asyncssh import SSHClientConnectionOptions
+    from asyncssh.config import SSHClientConfig
 
     from genii.fleet.transport import Host
 
@@ -34,6 +36,8 @@ SYSTEM_CONFIG = "/etc/ssh/ssh_config"
 _MOST_PATTERNS = 1000
 _CIPHERS = "^aes128-gcm@openssh.com,aes256-gcm@openssh.com"
 """Put before asyncssh's own order where the configuration has none: half of the CPU time for large files."""
+_LEFT_TO_ASYNCSSH = ("ProxyCommand", "BindAddress", "CanonicalizeHostname")
+"""With these, asyncssh itself has to find the way."""
 _DIFFERS = re.compile(
     r"^[ \t]*(match\b|(certificatefile|forwardagent|identityagent|identityfile|proxycommand|remotecommand|hostname)"
     r"\b.*%)",
@@ -68,8 +72,25 @@ class Route:
     """Files of known host keys, the user's first."""
     key_alias: str
     """HostKeyAlias; empty: the host itself."""
-    base: SSHClientConnectionOptions
+    direct: bool
+    """Whether a TCP connection to host and port is all that it takes, but for the jump hosts."""
+    family: int
+    """AddressFamily, as sockets know it."""
+    config: SSHClientConfig
     """Everything else that the configuration says, for asyncssh."""
+
+    def options(self) -> SSHClientConnectionOptions:
+        """Return the options of asyncssh that carry the configuration."""
+        asyncssh, known = load_asyncssh(), self.config.get_options(reload=False)
+        made: SSHClientConnectionOptions = asyncssh.SSHClientConnectionOptions.__new__(
+            asyncssh.SSHClientConnectionOptions
+        )
+        # asyncssh takes the configuration of earlier options over without reading the files again.
+        made.kwargs = {} if "Ciphers" in known else {"encryption_algs": _CIPHERS}
+        if "ServerAliveInterval" not in known:
+            made.kwargs["keepalive_interval"] = ALIVE
+        made.config = self.config
+        return made
 
 
 class SshConfig:
@@ -97,7 +118,6 @@ class SshConfig:
         Raises:
             ConfigError: the configuration is wrong.
         """
-        asyncssh = load_asyncssh()
         alias = parse_address(host.name).host
         config = self._parse(alias, host)
         known: dict[str, Any] = config.get_options(reload=False)
@@ -107,12 +127,6 @@ class SshConfig:
             known["IdentityFile"] = [os.path.expanduser(host.identity), *known.get("IdentityFile", ())]
         jump = host.jump or known.pop("ProxyJump", "") or ""
         user_files = known.get("UserKnownHostsFile", USER_FILES)
-        base = asyncssh.SSHClientConnectionOptions.__new__(asyncssh.SSHClientConnectionOptions)
-        # asyncssh takes the configuration of earlier options over without reading the files again.
-        base.kwargs = {} if "Ciphers" in known else {"encryption_algs": _CIPHERS}
-        if "ServerAliveInterval" not in known:
-            base.kwargs["keepalive_interval"] = ALIVE
-        base.config = config
         config._options = known
         return Route(
             alias=alias,
@@ -122,7 +136,9 @@ class SshConfig:
             jump="" if jump == "none" else str(jump),
             known_hosts=tuple(user_files) + tuple(known.get("GlobalKnownHostsFile", SYSTEM_FILES)),
             key_alias=str(known.get("HostKeyAlias") or ""),
-            base=base,
+            direct=not config.has_match_final() and not any(known.get(option) for option in _LEFT_TO_ASYNCSSH),
+            family=int(known.get("AddressFamily", AF_UNSPEC)),
+            config=config,
         )
 
     def _parse(self, alias: str, host: Host) -> Any:
@@ -137,14 +153,13 @@ class SshConfig:
         return found
 
     def _read(self, alias: str, host: Host) -> Any:
-        from asyncssh.config import ConfigParseError, SSHClientConfig
-
+        reader = load_reader()
         try:
-            return SSHClientConfig.load(
+            return reader.SSHClientConfig.load(
                 cast("Any", None), cast("Any", self._files), False, False, False,
                 self._user, host.user or (), alias, host.port or (),
             )  # fmt: skip
-        except ConfigParseError as error:
+        except reader.ConfigParseError as error:
             raise ConfigError([Problem(self._files[0], 0, 0, str(error))]) from None
         except OSError as error:
             path = error.filename or self._files[0]
@@ -153,6 +168,7 @@ class SshConfig:
 
 def _host_patterns(files: Sequence[str]) -> list[Any] | None:
     """Return the patterns of all Host blocks; None where more than these decide what holds for a host."""
+    load_reader()
     from asyncssh.pattern import WildcardPatternList
 
     patterns: list[Any] = []
