@@ -18,7 +18,12 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 LAB = Path(os.environ.get("FLEET_LAB", "/tmp/ssh-bench"))
 LIMIT = 50
@@ -96,19 +101,35 @@ async def bare(count: int, rounds: int) -> list[tuple[float, float]]:
     return rows
 
 
+@contextmanager
+def dead_hosts() -> Iterator[dict[str, int]]:
+    """Make hosts that never say a word, and give their ports: one lets the kernel accept, one has it drop all."""
+    with ExitStack() as open_ones:
+        ports = {}
+        for name, backlog in (("silent", 50), ("blackhole", 0)):
+            listener = open_ones.enter_context(socket.create_server(("127.0.0.1", 0), backlog=backlog))
+            ports[name] = listener.getsockname()[1]
+        for _ in range(3):  # the queue is full then
+            link = open_ones.enter_context(socket.socket())
+            link.setblocking(False)
+            link.connect_ex(("127.0.0.1", ports["blackhole"]))
+        yield ports
+
+
 def dead_host(count: int, folder: Path) -> None:
-    """Run one command with and without a host that accepts the connection and never says a word."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
-        configure(folder, count, f'[hosts]\ndead = {{ address = "127.0.0.1", port = {port} }}\n')
-        times = []
-        for chosen in ("all-of-it", "all-of-it,dead"):
+    """Run one command without and with a host that is dead, the last and the first of all."""
+    with dead_hosts() as ports:
+        lines = [f'{name} = {{ address = "127.0.0.1", port = {port} }}\n' for name, port in ports.items()]
+        configure(folder, count, "[hosts]\n" + "".join(lines))
+        base = 0.0
+        for chosen in ("all-of-it", "all-of-it,silent", "all-of-it,blackhole", "blackhole,all-of-it", "all-of-it"):
             begin = time.monotonic()
             words = [*GENII, "run", "--on", chosen, "-q", "--connect-timeout", "10s", "--", "true"]
             ended = subprocess.run(words, cwd=folder, capture_output=True, text=True, check=False)
-            times.append(time.monotonic() - begin)
-            print(f"{chosen}: {times[-1]:.1f} s; {ended.stderr.splitlines()[-1]}")
-        print(f"the dead host takes {times[1] - times[0]:.1f} s more; its time-out is 10 s")
+            took = time.monotonic() - begin
+            base = base or took
+            last = ended.stderr.splitlines()[-1]
+            print(f"{chosen}: {took:.1f} s, {took - base:+.1f} s; the time-out is 10 s; {last}", flush=True)
 
 
 def start_up(folder: Path, rounds: int = 10) -> None:
