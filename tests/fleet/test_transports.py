@@ -250,3 +250,27 @@ def test_hosts_are_dialled_while_the_library_is_loaded(sshd: Sshd, monkeypatch: 
             use((settings, Host("127.7.0.1", address="127.0.0.1", port=listener.getsockname()[1])), fail)
         assert loaded.is_set(), "the time for loading was counted as the host's"
         guests.pop().close()
+
+
+def test_an_interruption_while_the_library_is_loaded_waits_for_it(sshd: Sshd, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun, go, ended = threading.Event(), threading.Event(), threading.Event()
+
+    def load() -> object:
+        begun.set()
+        go.wait(50)
+        ended.set()
+        return load_asyncssh()
+
+    async def main() -> None:
+        transport = open_transport(sshd.settings)
+        connecting = asyncio.create_task(transport.connect(sshd.host()))
+        await asyncio.to_thread(begun.wait, 50)
+        connecting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await connecting
+        asyncio.get_running_loop().call_soon(go.set)
+        await transport.close()
+        assert ended.is_set()
+
+    monkeypatch.setattr(ssh, "load_asyncssh", load)
+    asyncio.run(main())

@@ -17,6 +17,7 @@ from genii.fleet.patience import BACKOFF, CLOSING, KILLING
 from genii.fleet.pid_line import announce, kill_command, read_pid
 from genii.fleet.ssh_config import SshConfig
 from genii.fleet.transport import ConnectionFailed, Host
+from genii.system.threads import ThreadPool
 from genii.units import format_duration
 
 if TYPE_CHECKING:
@@ -72,10 +73,12 @@ class SshTransport:
         return SshConnection(host, opened, opened.get_extra_info("username") == "root")
 
     async def close(self) -> None:
-        """Close the connections to jump hosts."""
+        """Close the connections to jump hosts; wait for what can't be interrupted."""
         jumps, self._jumps = self._jumps, {}
         for jump in jumps.values():
             await jump.close()
+        if self._loading is not None:  # a thread can't be cancelled, and must not be at work when the program ends
+            await asyncio.wait({self._loading})
 
     async def _open(self, host: Host, depth: int) -> asyncssh.SSHClientConnection:
         route = self._config.route(host)
@@ -104,7 +107,7 @@ class SshTransport:
     def _load(self) -> None:
         """Have a thread import asyncssh, after all hosts that are begun in this turn of the loop have been dialled."""
         if self._loading is None:
-            self._loading = asyncio.ensure_future(asyncio.to_thread(load_asyncssh))
+            self._loading = asyncio.ensure_future(_import())
 
     async def _library(self, limit: asyncio.Timeout) -> Any:
         """Return asyncssh; the time until it is loaded is not the host's, so that its limit is put off."""
@@ -266,6 +269,15 @@ class _Guard:
         if self._offered:
             return f'the host key of {name} is not known ({self._offered}); add it, or set known_hosts = "accept-new"'
         return f"the host key of {name} can't be trusted: {error}"
+
+
+async def _import() -> Any:
+    """Import asyncssh in a thread of its own: those of the loop may be busy with names that do not resolve."""
+    pool = ThreadPool(1, name="genii-asyncssh")
+    try:
+        return await asyncio.get_running_loop().run_in_executor(pool, load_asyncssh)
+    finally:
+        pool.shutdown(wait=False)
 
 
 def _was_dropped(error: Exception, library: Any) -> bool:
