@@ -293,6 +293,26 @@ def test_asyncio_client_goes_to_the_next_server(serve: Callable[..., ServerThrea
     asyncio.run(main())
 
 
+class Unlucky(AsyncClient):
+    """A client whose connections are lost as soon as they are open, before anything is asked on them."""
+
+    async def _open(self, address: Any) -> Any:
+        connection = await super()._open(address)
+        assert connection.transport is not None
+        connection.transport.abort()
+        return connection
+
+
+def test_nothing_waits_on_a_connection_that_was_lost_as_it_opened(serve: Callable[..., ServerThread]) -> None:
+    async def main() -> None:
+        async with Unlucky(serve().address, timeout=20) as client:
+            calls = [client.call("f", b"x") for _ in range(3)]
+            found = await asyncio.gather(*calls, return_exceptions=True)
+            assert [type(error) for error in found] == [NotRunning] * 3, found
+
+    asyncio.run(main())
+
+
 def test_jobs_that_run_are_finished_before_a_worker_ends(serve: Callable[..., ServerThread]) -> None:
     server = serve()
     begun, go = threading.Event(), threading.Event()
