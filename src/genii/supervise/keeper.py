@@ -59,7 +59,8 @@ MOST = 64
 """Descriptors that may come with one message (the kernel allows 253)."""
 _BLOCK = 128 << 10
 """Bytes moved at once: more would fall out of the processor's cache between reading and writing."""
-_LARGE_PIPE = 1 << 20
+_LARGE_PIPE = 512 << 10
+"""Room for a busy program: with less it waits for us more often, with more the bytes fall out of the cache again."""
 _MSG_CMSG_CLOEXEC = 0x40000000
 _MARSHAL = 4
 """The version of the format that all Pythons read: the other side may be executed by another one after an upgrade."""
