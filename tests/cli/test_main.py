@@ -20,5 +20,8 @@ def test_a_reader_who_has_seen_enough_changes_no_exit_code(tmp_path: Path, more:
     os.close(reading)
     with os.fdopen(writing, "wb") as pipe:
         words = [sys.executable, "-m", "genii", "check", "--json"]
-        done = subprocess.run(words, cwd=tmp_path, stdout=pipe, stderr=subprocess.PIPE, check=False, timeout=60)
+        done = subprocess.run(
+            words, cwd=tmp_path, stdout=pipe, stderr=subprocess.PIPE, check=False, timeout=60,
+            env={name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"},
+        )  # fmt: skip
     assert (done.returncode, done.stderr) == (code, b"")
