@@ -10,6 +10,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.waiting import wait_until
 
 from genii.errors import ConnectionLost, JobFailed, JobRefused, NotRunning, TimedOut, UsageError
 from genii.gearman.admin import Admin
@@ -72,13 +73,6 @@ def working(worker: Worker) -> Iterator[Worker]:
         worker.stop()
         thread.join(20)
         assert not thread.is_alive()
-
-
-def wait_until(condition: Callable[[], object], seconds: float = 20.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.005)
 
 
 @pytest.mark.parametrize("kind", [Text, Slow])
