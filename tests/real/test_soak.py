@@ -157,7 +157,8 @@ class Killer:
 
 
 def soak(site: Site, server: str, jobs: str, *, kill_server: bool) -> None:
-    seed = int(os.environ.get("GENII_SOAK_SEED", "0")) or random.randrange(1 << 30)
+    searching = "GENII_SOAK" in os.environ
+    seed = int(os.environ.get("GENII_SOAK_SEED") or (random.randrange(1 << 30) if searching else 7))
     (site.path / "soak.py").write_text(WORKER)
     scaling = 'scaling = { grace = "500ms", cooldown = "200ms" }'
     site.write(
