@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 
 from genii.serve import messages
 from genii.serve.child import ADOPTED, Child
-from genii.serve.recruit import Recruit
+from genii.serve.recruit import Recruit, Tie
+from genii.serve.scoreboard import LEAVING
+from genii.serve.worker import Place
 from genii.supervise.machine import Effect, Spawned, SpawnFailed, StartWanted
 from genii.supervise.state import State
 from genii.units import format_signal, parse_signal
@@ -21,10 +23,12 @@ if TYPE_CHECKING:
     from genii.serve.model import Handler
     from genii.serve.scoreboard import Scoreboard
 
-__all__ = ["LOOK", "Crew"]
+__all__ = ["FOLLOWED", "GONE", "LOOK", "STRANGER", "Crew"]
 
 LOOK = 0.25
 """Seconds between looks at the scoreboard while something is awaited that nobody tells, or that was told too early."""
+STRANGER, FOLLOWED, GONE = range(3)
+"""What a readable descriptor means: nothing to us; a worker has its successor already; a worker is gone."""
 _RESEND = 0.02
 """Seconds between two signals to a worker that may have missed the first."""
 _NEVER = float("inf")
@@ -128,7 +132,7 @@ class Crew:
                 continue
             if began + patience <= now:
                 limit = self._manager.settings.request_timeout
-                messages.warning("worker %d is killed: its request takes longer than %g s", child.life.pid, limit)
+                messages.warning("worker %d is killed: its request takes longer than %g s", child.pid, limit)
                 child.kill()
                 soonest = min(soonest, now + LOOK)
             else:
@@ -148,7 +152,7 @@ class Crew:
                     child.tell(self._stop_signal)
                     self._told.add(child)
                 case Effect.KILL_GROUP:
-                    messages.warning("worker %d did not end in time and is killed", child.life.pid)
+                    messages.warning("worker %d did not end in time and is killed", child.pid)
                     child.kill()
         if child.life.state in (State.STOPPED, State.EXITED, State.FATAL):
             self.children.pop(child.key, None)
@@ -184,7 +188,7 @@ class Crew:
                 child.place = -1
             self.carry_out(child, child.handle(SpawnFailed(str(error)), now, _chance()), now)
             return
-        child.pidfd = os.pidfd_open(pid)
+        child.born(pid, os.pidfd_open(pid), now)
         self._watch(child)
         self.carry_out(child, child.handle(Spawned(pid), now), now)
 
@@ -204,7 +208,10 @@ class Crew:
     def _next_recruit(self) -> Recruit:
         recruit, manager = self._recruit, self._manager
         if recruit is None or recruit.handler is not manager.handler or recruit.settings is not manager.settings:
-            recruit = self._recruit = Recruit(manager, self._load, self._board, self._wake, self.caught, self.blocked)
+            recruit = self._recruit = Recruit(
+                manager.handler, manager.settings, manager.listeners, Place(self._board, self._wake),
+                Tie(manager.pid), manager=manager, load=self._load, caught=self.caught, blocked=self.blocked,
+            )  # fmt: skip
         return recruit
 
     def _watch(self, child: Child) -> None:
@@ -213,19 +220,20 @@ class Crew:
 
     # Ends.
 
-    def ended(self, descriptor: int, now: float) -> bool:
-        """Take note that the process behind a descriptor ended; False: the descriptor is none of a worker."""
+    def ended(self, descriptor: int, now: float) -> int:
+        """Take note of what is behind a readable descriptor: STRANGER, FOLLOWED or GONE."""
         child = self._by_descriptor.get(descriptor)
         if child is None:
-            return False
+            return STRANGER
         stuck = child.began_ns
-        outcome = child.ended(now, _chance())
-        if outcome is None:
-            return True
+        if not child.reap():
+            return FOLLOWED
         self._poll.unregister(descriptor)
         del self._by_descriptor[descriptor]
+        if child.status == 0 and self._follow(child, now):
+            return FOLLOWED
         self._told.discard(child)
-        pid, status, effects = outcome
+        pid, status = child.pid, child.status
         if status:
             how = f"was killed by {format_signal(-status)}" if status < 0 else f"ended with {status}"
             messages.warning("worker %d %s%s", pid, how, " in the middle of a request" if stuck else "")
@@ -234,10 +242,33 @@ class Crew:
                 self._manager.settings.on_child_reap(self._manager, pid, status)
             except Exception:
                 messages.exception("on_child_reap")
-        self.carry_out(child, effects, now)
+        self.carry_out(child, child.ended(now, _chance()), now)
+        return GONE
+
+    def _follow(self, child: Child, now: float) -> bool:
+        """Fork the successor of a worker that left in order, if that is all there is to do."""
+        manager, recruit = self._manager, self._recruit
+        if (
+            recruit is None
+            or not recruit.is_plain
+            or recruit.settings is not manager.settings
+            or recruit.handler is not manager.handler
+            or child.generation != manager.generation
+            or child.state != LEAVING
+            or not child.follow(now)
+        ):
+            return False
+        self._board.renew(child.place, int(now * 1e9))
+        try:
+            pid = self._fork_blocked(child.place)
+        except OSError:
+            return False  # the ordinary way ends in a back-off
+        child.born(pid, os.pidfd_open(pid), now)
+        self._watch(child)
         return True
 
 
 def _chance() -> float:
     """Draw a number in [0, 1); the module random would bring OpenSSL's hashes along."""
-    return int.from_bytes(os.urandom(4), "little") / (1 << 32)
+    high, low = os.urandom(2)
+    return (high * 256 + low) / 65536

@@ -19,12 +19,11 @@ from typing import TYPE_CHECKING
 from genii.errors import GeniiError, UsageError
 from genii.events.signals import Signals
 from genii.serve import messages
-from genii.serve.crew import LOOK, Crew
+from genii.serve.crew import FOLLOWED, LOOK, STRANGER, Crew
 from genii.serve.plan import replace_generation
-from genii.serve.recruit import is_async
-from genii.serve.scoreboard import IDLE, TELL_READY, TELL_SATURATED, Scoreboard
+from genii.serve.recruit import is_async, rehearse
+from genii.serve.scoreboard import IDLE, TELL_READY, TELL_SATURATED
 from genii.serve.upgrade import Trial, replace_process
-from genii.serve.worker import rehearse
 from genii.supervise.scaling import Pace, scale
 from genii.system.memory import release_startup_memory
 from genii.system.notify import notify
@@ -36,7 +35,7 @@ if TYPE_CHECKING:
 
     from genii.serve.child import Child
     from genii.serve.model import Handler, Settings
-    from genii.serve.scoreboard import Row
+    from genii.serve.scoreboard import Row, Scoreboard
     from genii.serve.upgrade import Handover
     from genii.supervise.scaling import Member
     from genii.system.pidfile import PidFile
@@ -150,28 +149,35 @@ class Manager:
     def _preload(self) -> None:
         if self.settings.preload:
             self.handler = self._load()
-        practice = Scoreboard.create(1)
-        rehearse(practice, self._wake)
-        practice.close()
+        rehearse(self, self._wake)
         release_startup_memory()
         gc.freeze()  # collections in the workers would copy every page that they touch
 
     def _wait(self, signals: Signals) -> None:
-        """Wait for what happens, and handle it."""
-        timeout = self._next() - time.monotonic()
-        found = self._poll.poll(max(0.0, timeout) * 1000 if timeout < 1e6 else None)
-        self._now = time.monotonic()
-        for descriptor, _ in found:
-            if self._crew.ended(descriptor, self._now):
-                continue
-            if descriptor == self._wake:
-                with contextlib.suppress(BlockingIOError):
-                    os.eventfd_read(self._wake)
-            elif self._trial is not None and descriptor == self._trial.descriptor:
-                self._trial_ended()
-            else:
-                for number in signals.take():
-                    self._signalled(format_signal(number))
+        """Wait for what happens, and handle it; returns when something else may be wanted than there is."""
+        moment = self._next()
+        as_it_was = True
+        while as_it_was and self._now <= moment:
+            timeout = moment - time.monotonic()
+            found = self._poll.poll(max(0.0, timeout) * 1000 if timeout < 1e6 else None)
+            self._now = time.monotonic()
+            as_it_was = bool(found)
+            for descriptor, _ in found:
+                meaning = self._crew.ended(descriptor, self._now)
+                if meaning != FOLLOWED:
+                    as_it_was = False
+                    if meaning == STRANGER:
+                        self._attend(descriptor, signals)
+
+    def _attend(self, descriptor: int, signals: Signals) -> None:
+        if descriptor == self._wake:
+            with contextlib.suppress(BlockingIOError):
+                os.eventfd_read(self._wake)
+        elif self._trial is not None and descriptor == self._trial.descriptor:
+            self._trial_ended()
+        else:
+            for number in signals.take():
+                self._signalled(format_signal(number))
 
     def _next(self) -> float:
         """Return when to look again though nothing happens."""
@@ -348,9 +354,7 @@ class Manager:
         if status == 0 and not self._stopping:
             _signal.pthread_sigmask(_signal.SIG_BLOCK, self._crew.blocked)
             workers = [
-                (child.life.pid, child.place)
-                for child in self._crew.children.values()
-                if child.life.pid and child.place >= 0
+                (child.pid, child.place) for child in self._crew.children.values() if child.pid and child.place >= 0
             ]
             try:
                 replace_process(self.listeners, self._board, workers, self._pid_file, self._directory)
