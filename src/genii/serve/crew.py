@@ -56,7 +56,8 @@ class Crew:
         self._recruit: Recruit | None = None
         self._serial = 0
         self._last_fork = 0.0
-        self._deferred: list[Child] = []
+        self._waiting: list[Child] = []
+        """Those that are to be forked."""
         self._patience = 0.0
         self._stuck_at = 0.0
 
@@ -69,11 +70,11 @@ class Crew:
         """Fork one more."""
         self._serial += 1
         child = self.children[self._serial] = Child(self._serial, generation, self._manager.settings, self._board)
-        self.carry_out(child, child.handle(StartWanted(), now), now)
+        self.carry_out(child, child.handle(StartWanted(), now))
 
     def retire(self, child: Child, now: float) -> None:
         """Let a worker finish its request and go."""
-        self.carry_out(child, child.retire(now), now)
+        self.carry_out(child, child.retire(now))
 
     def adopt(self, pid: int, place: int, now: float) -> None:
         """Take over a worker of the manager that was this process before."""
@@ -99,9 +100,7 @@ class Crew:
         due = [child for child in self.children.values() if child.life.deadline is not None]
         for child in due:
             if child.life.deadline is not None and now >= child.life.deadline:
-                self.carry_out(child, child.due(now), now)
-        if self._deferred:
-            self._fork_deferred(now)
+                self.carry_out(child, child.due(now))
         for child in self._told:
             if child.may_have_missed:
                 child.tell(child.told)
@@ -110,7 +109,7 @@ class Crew:
     def next_moment(self, now: float) -> float:
         """Return when ``attend`` has something to do; infinity: not before something happens."""
         moments = [child.life.deadline for child in self.children.values() if child.life.deadline is not None]
-        if self._deferred:
+        if self._waiting:
             moments.append(self._last_fork + self._manager.settings.spawn_interval)
         if self._told and any(child.may_have_missed for child in self._told):
             moments.append(now + _RESEND)
@@ -141,13 +140,12 @@ class Crew:
 
     # What the machines want done.
 
-    def carry_out(self, child: Child, effects: Sequence[Effect], now: float) -> None:
+    def carry_out(self, child: Child, effects: Sequence[Effect]) -> None:
         """Do what a worker's machine has decided."""
         for effect in effects:
             match effect:
                 case Effect.SPAWN:
-                    self._deferred.append(child)
-                    self._fork_deferred(now)
+                    self._waiting.append(child)
                 case Effect.SEND_STOP:
                     child.tell(self._stop_signal)
                     self._told.add(child)
@@ -162,35 +160,54 @@ class Crew:
         name = self._manager.settings.signals.get("TERM" if self.stopping else "HUP") or "TERM"
         return int(parse_signal(name))
 
-    def _fork_deferred(self, now: float) -> None:
-        """Fork those that wait, as fast as the spawn interval allows."""
-        interval = self._manager.settings.spawn_interval
-        while self._deferred and (not interval or now >= self._last_fork + interval or not self._last_fork):
-            child = self._deferred.pop(0)
-            self._last_fork = now
-            self._fork(child, now)
+    def fork_waiting(self, now: float) -> None:
+        """Fork those that wait, as fast as the spawn interval allows.
 
-    def _fork(self, child: Child, now: float) -> None:
-        if child.life.state is State.STOPPING:
-            self.carry_out(child, child.handle(SpawnFailed("not wanted any more"), now), now)
+        First all that may be forked now, then what has to be noted about them: what we write to between two forks, the
+        first worker keeps a copy of.
+        """
+        interval = self._manager.settings.spawn_interval
+        if not self._waiting or (interval and self._last_fork and now < self._last_fork + interval):
             return
-        child.place = self._board.take(int(now * 1e9))
+        self._last_fork = now
+        due = [self._waiting.pop(0)] if interval else self._waiting
+        self._waiting = self._waiting if interval else []
+        wanted = [child for child in due if self._is_wanted(child, now)]
+        for child in wanted:
+            child.place = self._board.take(int(now * 1e9))
+        self._next_recruit()
+        born = [(child, self._fork(child)) for child in wanted]
+        for child, pid in born:
+            if isinstance(pid, int):
+                child.born(pid, os.pidfd_open(pid), now)
+                self._watch(child)
+                self.carry_out(child, child.handle(Spawned(pid), now))
+            else:
+                self._not_born(child, pid, now)
+
+    def _is_wanted(self, child: Child, now: float) -> bool:
+        if child.life.state is State.STOPPING:
+            self.carry_out(child, child.handle(SpawnFailed("not wanted any more"), now))
+            return False
+        return True
+
+    def _fork(self, child: Child) -> int | Exception:
+        """Return the pid, or why there is none."""
         try:
             if child.place < 0:
                 raise OSError("the scoreboard is full")
             if self._manager.settings.before_fork is not None:
                 self._manager.settings.before_fork(self._manager)
-            pid = self._fork_blocked(child.place)
+            return self._fork_blocked(child.place)
         except Exception as error:
-            messages.error("can't fork a worker: %s", error)
-            if child.place >= 0:
-                self._board.free(child.place)
-                child.place = -1
-            self.carry_out(child, child.handle(SpawnFailed(str(error)), now, _chance()), now)
-            return
-        child.born(pid, os.pidfd_open(pid), now)
-        self._watch(child)
-        self.carry_out(child, child.handle(Spawned(pid), now), now)
+            return error
+
+    def _not_born(self, child: Child, error: Exception, now: float) -> None:
+        messages.error("can't fork a worker: %s", error)
+        if child.place >= 0:
+            self._board.free(child.place)
+            child.place = -1
+        self.carry_out(child, child.handle(SpawnFailed(str(error)), now, _chance()))
 
     def _fork_blocked(self, place: int) -> int:
         """Fork; signals wait until the child has handlers of its own."""
@@ -242,7 +259,7 @@ class Crew:
                 self._manager.settings.on_child_reap(self._manager, pid, status)
             except Exception:
                 messages.exception("on_child_reap")
-        self.carry_out(child, child.ended(now, _chance()), now)
+        self.carry_out(child, child.ended(now, _chance()))
         return GONE
 
     def _follow(self, child: Child, now: float) -> bool:

@@ -205,6 +205,8 @@ class Manager:
             self._trial.kill()
         if not self._stopping:
             self._number()
+        self._crew.fork_waiting(self._now)
+        if not self._stopping:
             self._announce()
 
     def _number(self) -> None:
