@@ -212,12 +212,13 @@ class Crew:
     def _fork_blocked(self, place: int) -> int:
         """Fork; signals wait until the child has handlers of its own."""
         recruit = self._next_recruit()
-        lifetime = recruit.settings.lifetime(_chance() if recruit.settings.max_requests else 0.0)
+        settings, serve = recruit.settings, recruit.serve
+        lifetime = settings.lifetime(_chance()) if settings.max_requests else -1
         _signal.pthread_sigmask(_signal.SIG_BLOCK, self.blocked)
         try:
             pid = os.fork()
             if pid == 0:
-                recruit.serve(place, lifetime)
+                serve(place, lifetime)
         finally:
             _signal.pthread_sigmask(_signal.SIG_UNBLOCK, self.blocked)
         return pid

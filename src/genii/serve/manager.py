@@ -13,7 +13,6 @@ import os
 import select
 import signal
 import time
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from genii.errors import GeniiError, UsageError
@@ -109,6 +108,8 @@ class Manager:
             raise UsageError(f"{minimum} workers: at least one has to run")
         if maximum * 2 > self._board.capacity:
             raise UsageError(f"{maximum} workers: the scoreboard has room for {self._board.capacity // 2}")
+        from dataclasses import replace  # late: it is larger than all of us
+
         self.settings = replace(self.settings, bounds=replace(self.settings.bounds, minimum=minimum, maximum=maximum))
 
     def stop(self) -> None:

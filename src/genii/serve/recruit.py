@@ -8,7 +8,7 @@ import ctypes
 import os
 import socket
 import sys
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 from genii.serve import messages
 from genii.serve.model import Settings
@@ -22,14 +22,13 @@ if TYPE_CHECKING:
     from genii.serve.asynchronous import AsyncWorker
     from genii.serve.manager import Manager
     from genii.serve.model import Handler
-    from genii.serve.worker import Accept
 
 __all__ = ["Recruit", "Tie", "is_async", "rehearse"]
 
 _PR_SET_PDEATHSIG, _PR_GET_DUMPABLE = 1, 3
 _CO_COROUTINE = 0x80  # as in the module inspect, which is larger than all of ours
-_ROUNDS = 32
-"""How often a life is rehearsed: the interpreter adapts code after some 16 runs."""
+_LIVES, _CONNECTIONS = 32, 2
+"""How many lives are rehearsed, and how much is served in each: the interpreter adapts code after some 16 runs."""
 _SIGTERM = int(_signal.SIGTERM)
 _HARD = 2
 """How many times its memory limit a worker can have before it is refused."""
@@ -86,6 +85,8 @@ class Recruit:
         load: Callable[[], Handler],
         caught: Sequence[int],
         blocked: Sequence[int],
+        exit: Callable[[int], object] = os._exit,  # noqa: A002
+        at_fork: Callable[..., object] = os.register_at_fork,
     ) -> None:
         self.handler = handler
         self.settings = settings
@@ -101,6 +102,8 @@ class Recruit:
         self._manager = manager
         self._load = load
         self._blocked = blocked
+        self._exit = exit
+        self._at_fork = at_fork
         self._leave = _leaving_signals(settings.signals)
         # What the terminal sends to all of us is the manager's to handle.
         terminal = (_signal.SIGINT, _signal.SIGQUIT, _signal.SIGHUP)
@@ -108,11 +111,14 @@ class Recruit:
         self._outgrown = _growth(settings.max_memory)
         self._worker = None if handler is None else self._make_worker(handler)
 
-    def serve(self, place: int, lifetime: int) -> NoReturn:
-        """Be a worker until the end of this process, which was just forked."""
+    def serve(self, place: int, lifetime: int) -> None:
+        """Be a worker until the end of this process, which was just forked; ``exit`` ends it."""
         code = _FAILED
         try:
-            code = self._serve(place, lifetime)
+            worker = self._begin(place)
+            worker.run(lifetime)
+            self._end(worker)
+            code = worker.code
         except SystemExit as error:
             messages.warning("worker %d: the handler called exit(%r)", os.getpid(), error.code)
             code = error.code if isinstance(error.code, int) else _FAILED
@@ -122,13 +128,7 @@ class Recruit:
             traceback.print_exc()
         finally:
             flush()
-            os._exit(code)
-
-    def _serve(self, place: int, lifetime: int) -> int:
-        worker = self._begin(place)
-        worker.run(lifetime)
-        self._end(worker)
-        return worker.code
+            self._exit(code)
 
     def _begin(self, place: int) -> Worker | AsyncWorker:
         self._tie.fasten()
@@ -152,21 +152,13 @@ class Recruit:
         if self.settings.before_exit is not None:
             self.settings.before_exit(self._manager)
 
-    def rehearse(self, place: int, accept: Accept) -> None:
-        """Go through a life again and again in this very process."""
-        for _ in range(_ROUNDS):
-            worker = self._begin(place)
-            assert isinstance(worker, Worker)
-            worker.serve(2, accept)
-            self._end(worker)
-            flush()
-
     def _make_worker(self, handler: Handler) -> Worker | AsyncWorker:
         settings, listeners = self.settings, self._listeners
         if not is_async(handler):
             return Worker(
-                handler, listeners, self._place, receive_timeout=settings.receive_timeout, outgrown=self._outgrown
-            )
+                handler, listeners, self._place, receive_timeout=settings.receive_timeout, outgrown=self._outgrown,
+                at_fork=self._at_fork,
+            )  # fmt: skip
         from genii.serve.asynchronous import AsyncWorker  # and with it asyncio, three times our own size
 
         return AsyncWorker(
@@ -183,25 +175,31 @@ def rehearse(manager: Manager, wake: int) -> None:
     is shared; afterwards each worker would do so in a copy of its own.
     """
     board = Scoreboard.create(1)
-    here, there = socket.socketpair()
-    with here, there:
+    place = board.take(0)
+    used = (_signal.SIGALRM, _SIGTERM)
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind("")  # to an abstract name of the kernel's choice
+        listener.listen(_CONNECTIONS)
         recruit = Recruit(
-            lambda *_: None, Settings(manager.settings.bounds, receive_timeout=0), [here], Place(board, wake),
+            lambda *_: None, Settings(manager.settings.bounds, {}, receive_timeout=0), [listener], Place(board, wake),
             Tie(os.getppid(), _PR_GET_DUMPABLE), manager=manager, load=lambda: lambda *_: None,
-            caught=[_signal.SIGALRM], blocked=[],
+            caught=[_signal.SIGALRM], blocked=[], exit=lambda _: None, at_fork=dict,
         )  # fmt: skip
-        used = (_signal.SIGALRM, _signal.SIGTERM)
         _signal.pthread_sigmask(_signal.SIG_BLOCK, used)
         actions = [(number, _signal.getsignal(number)) for number in used]
         wakeup = _signal.set_wakeup_fd(-1)
-        recruit.rehearse(board.take(0), lambda: (os.dup(there.fileno()), ""))
+        for _ in range(_LIVES):
+            for _ in range(_CONNECTIONS):
+                with socket.socket(socket.AF_UNIX) as nobody:
+                    nobody.connect(listener.getsockname())
+            recruit.serve(place, _CONNECTIONS)
         _signal.set_wakeup_fd(wakeup, warn_on_full_buffer=False)
         for number, action in actions:
             _signal.signal(number, action)
             _signal.siginterrupt(number, False)
         _signal.pthread_sigmask(_signal.SIG_UNBLOCK, used)
     board.close()
-    with contextlib.suppress(TypeError):
+    with contextlib.suppress(TypeError):  # it does nothing but get to know the names of its arguments
         os.register_at_fork(after_in_child=None)
 
 

@@ -121,12 +121,14 @@ class Worker:
         *,
         receive_timeout: float,
         outgrown: Callable[[], bool] | None = None,
+        at_fork: Callable[..., object] = os.register_at_fork,
     ) -> None:
         self._handler = handler
         self._listeners = listeners
         self._place = place
         self._receive_timeout = receive_timeout
         self._outgrown = outgrown
+        self._at_fork = at_fork
         self._connected = self._connection_handler()
         self._manager = self._pid = 0
         self._stopping = False
@@ -145,7 +147,7 @@ class Worker:
 
     def run(self, lifetime: int) -> None:
         """Serve up to ``lifetime`` requests (-1: any number)."""
-        os.register_at_fork(after_in_child=self._forked)
+        self._at_fork(after_in_child=self._forked)
         self.serve(lifetime, self._accept_one() if len(self._listeners) == 1 else self._accept_any())
         if self._pid != os.getpid():
             os._exit(0)  # the handler forked, and its child came back from it
