@@ -5,14 +5,15 @@ That module brings inspect, ast, dis and tokenize along: 1.3 MiB in each process
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeVar, dataclass_transform
+from genii.typed import TYPE_CHECKING, dataclass_transform
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from typing import Any, TypeVar
+
+    T = TypeVar("T")
 
 __all__ = ["record"]
-
-T = TypeVar("T")
 
 
 @dataclass_transform(frozen_default=True)

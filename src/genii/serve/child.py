@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-from typing import TYPE_CHECKING, NamedTuple
 
 from genii.backoff import Backoff
 from genii.serve.scoreboard import BEGAN, BUSY, ENDED, FREE, IDLE, LEAVING, STARTING
@@ -24,6 +23,7 @@ from genii.supervise.machine import (
 from genii.supervise.scaling import Member
 from genii.supervise.state import Restart, State
 from genii.system.process import send_signal
+from genii.typed import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from genii.serve.model import Settings

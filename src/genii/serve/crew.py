@@ -5,7 +5,6 @@ from __future__ import annotations
 import _signal  # without the enums of signal, whose conversions cost more than a fork
 import os
 import select
-from typing import TYPE_CHECKING
 
 from genii.serve import messages
 from genii.serve.child import ADOPTED, Child
@@ -14,6 +13,7 @@ from genii.serve.scoreboard import LEAVING
 from genii.serve.worker import Place
 from genii.supervise.machine import Effect, Spawned, SpawnFailed, StartWanted
 from genii.supervise.state import State
+from genii.typed import TYPE_CHECKING
 from genii.units import format_signal, parse_signal
 
 if TYPE_CHECKING:

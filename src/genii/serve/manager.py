@@ -13,7 +13,6 @@ import os
 import select
 import signal
 import time
-from typing import TYPE_CHECKING
 
 from genii.errors import GeniiError, UsageError
 from genii.events.signals import Signals
@@ -26,6 +25,7 @@ from genii.serve.upgrade import Trial, replace_process
 from genii.supervise.scaling import Pace, scale
 from genii.system.memory import release_startup_memory
 from genii.system.notify import notify
+from genii.typed import TYPE_CHECKING
 from genii.units import format_signal, parse_signal
 
 if TYPE_CHECKING:

@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
-
 from genii.errors import UsageError
 from genii.record import record
 from genii.supervise.scaling import Bounds
+from genii.typed import TYPE_CHECKING
 from genii.units import parse_signal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from typing import Any, Literal, TypeAlias
 
     from genii.serve.manager import Manager
 
+    EventLoop: TypeAlias = Literal["auto", "asyncio", "uvloop"]
     Handler: TypeAlias = Callable[[Any, Any], object]
     Hook: TypeAlias = Callable[[Manager], object]
     ReapHook: TypeAlias = Callable[[Manager, int, int | None], object]
 
-__all__ = ["DEFAULT_SIGNALS", "EventLoop", "Settings", "worker_bounds"]
-
-EventLoop: TypeAlias = Literal["auto", "asyncio", "uvloop"]
+__all__ = ["DEFAULT_SIGNALS", "Settings", "worker_bounds"]
 
 DEFAULT_SIGNALS = {"TERM": "TERM", "HUP": "TERM", "INT": "TERM", "QUIT": "TERM"}
 """Signal that the manager gets -> what it sends to its workers for it."""

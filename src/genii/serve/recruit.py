@@ -8,12 +8,12 @@ import ctypes
 import os
 import socket
 import sys
-from typing import TYPE_CHECKING
 
 from genii.serve import messages
 from genii.serve.model import Settings
 from genii.serve.scoreboard import Scoreboard
 from genii.serve.worker import Place, Worker, flush
+from genii.typed import TYPE_CHECKING
 from genii.units import parse_signal
 
 if TYPE_CHECKING:

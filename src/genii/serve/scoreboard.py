@@ -12,9 +12,9 @@ import mmap
 import os
 import stat
 import struct
-from typing import NamedTuple
 
 from genii.errors import NotRunning
+from genii.typed import NamedTuple
 
 __all__ = [
     "BUSY",

@@ -11,7 +11,6 @@ import signal
 import socket
 import sys
 import time
-from typing import TYPE_CHECKING, Any
 
 from genii.serve import messages
 from genii.serve.listeners import timeval
@@ -27,9 +26,11 @@ from genii.serve.scoreboard import (
     TELL_READY,
     TELL_SATURATED,
 )
+from genii.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from typing import Any
 
     from genii.serve.model import Handler
     from genii.serve.scoreboard import Scoreboard

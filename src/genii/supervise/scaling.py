@@ -8,10 +8,9 @@ piece of work (it ends by itself, to be replaced) gets its successor before it i
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
-
 from genii.errors import UsageError
 from genii.record import record
+from genii.typed import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
