@@ -105,12 +105,14 @@ class Child:
         self.pid, self.pidfd, self.started = pid, pidfd, now
 
     def follow(self, now: float) -> bool:
-        """Say whether this slot's next process may be forked at once, now that the last one left in order.
+        """Say whether this slot's next process may be forked at once, as the last one left in order.
 
         The machine would decide so; it is told when it is asked next (``handle``). A server that replaces its workers
         after few requests does nothing as often as this, and after a fork each page that the manager writes to has to
         be copied.
         """
+        if self.board.state(self.place) != LEAVING:
+            return False
         if not self._untold:
             if self.told or not self.life.wanted:
                 return False

@@ -9,7 +9,6 @@ import select
 from genii.serve import messages
 from genii.serve.child import ADOPTED, Child
 from genii.serve.recruit import Recruit, Tie
-from genii.serve.scoreboard import LEAVING
 from genii.serve.worker import Place
 from genii.supervise.machine import Effect, Spawned, SpawnFailed, StartWanted
 from genii.supervise.state import State
@@ -175,8 +174,8 @@ class Crew:
         wanted = [child for child in due if self._is_wanted(child, now)]
         for child in wanted:
             child.place = self._board.take(int(now * 1e9))
-        self._next_recruit()
-        born = [(child, self._fork(child)) for child in wanted]
+        recruit = self._next_recruit()
+        born = [(child, self._fork(recruit, child)) for child in wanted]
         for child, pid in born:
             if isinstance(pid, int):
                 child.born(pid, os.pidfd_open(pid), now)
@@ -191,14 +190,14 @@ class Crew:
             return False
         return True
 
-    def _fork(self, child: Child) -> int | Exception:
+    def _fork(self, recruit: Recruit, child: Child) -> int | Exception:
         """Return the pid, or why there is none."""
         try:
             if child.place < 0:
                 raise OSError("the scoreboard is full")
             if self._manager.settings.before_fork is not None:
                 self._manager.settings.before_fork(self._manager)
-            return self._fork_blocked(child.place)
+            return self._fork_blocked(recruit, child.place)
         except Exception as error:
             return error
 
@@ -209,11 +208,9 @@ class Crew:
             child.place = -1
         self.carry_out(child, child.handle(SpawnFailed(str(error)), now, _chance()))
 
-    def _fork_blocked(self, place: int) -> int:
+    def _fork_blocked(self, recruit: Recruit, place: int) -> int:
         """Fork; signals wait until the child has handlers of its own."""
-        recruit = self._next_recruit()
-        settings, serve = recruit.settings, recruit.serve
-        lifetime = settings.lifetime(_chance()) if settings.max_requests else -1
+        serve, lifetime = recruit.serve, recruit.lifetime()
         _signal.pthread_sigmask(_signal.SIG_BLOCK, self.blocked)
         try:
             pid = os.fork()
@@ -243,7 +240,6 @@ class Crew:
         child = self._by_descriptor.get(descriptor)
         if child is None:
             return STRANGER
-        stuck = child.began_ns
         if not child.reap():
             return FOLLOWED
         self._poll.unregister(descriptor)
@@ -251,7 +247,7 @@ class Crew:
         if child.status == 0 and self._follow(child, now):
             return FOLLOWED
         self._told.discard(child)
-        pid, status = child.pid, child.status
+        pid, status, stuck = child.pid, child.status, child.began_ns
         if status:
             how = f"was killed by {format_signal(-status)}" if status < 0 else f"ended with {status}"
             messages.warning("worker %d %s%s", pid, how, " in the middle of a request" if stuck else "")
@@ -272,13 +268,12 @@ class Crew:
             or recruit.settings is not manager.settings
             or recruit.handler is not manager.handler
             or child.generation != manager.generation
-            or child.state != LEAVING
             or not child.follow(now)
         ):
             return False
         self._board.renew(child.place, int(now * 1e9))
         try:
-            pid = self._fork_blocked(child.place)
+            pid = self._fork_blocked(recruit, child.place)
         except OSError:
             return False  # the ordinary way ends in a back-off
         child.born(pid, os.pidfd_open(pid), now)

@@ -65,9 +65,9 @@ class Manager:
         self.listeners = listeners
         self.pid = os.getpid()
         self.generation = 0
+        self.handler: Handler | None = None
+        """What serves a connection; ``on_reload`` may put another in its place. None: each worker loads its own."""
         self._load = load
-        self._handler: Handler | None = None
-        self._margin = _MARGIN
         self._board = board
         self._pid_file = pid_file
         self._directory = directory
@@ -90,16 +90,6 @@ class Manager:
     def rows(self) -> list[Row]:
         """Return what each worker is doing."""
         return self._board.rows(time.monotonic_ns())
-
-    @property
-    def handler(self) -> Handler | None:
-        """What serves a connection; ``on_reload`` may put another in its place. None: each worker loads its own."""
-        return self._handler
-
-    @handler.setter
-    def handler(self, handler: Handler) -> None:
-        self._handler = handler
-        self._margin = _MARGIN if is_async(handler) else 0.0
 
     def scale(self, minimum: int, maximum: int | None = None) -> None:
         """Change how many workers run; raises ``UsageError``."""
@@ -195,7 +185,8 @@ class Manager:
     def patience(self) -> float:
         """After how many seconds a worker is killed whose request is still at work; 0: never."""
         timeout = self.settings.request_timeout
-        return timeout + self._margin if timeout else 0.0
+        cancels = self.handler is None or is_async(self.handler)
+        return timeout + (_MARGIN if cancels else 0.0) if timeout else 0.0
 
     # What ought to be.
 

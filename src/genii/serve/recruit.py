@@ -110,6 +110,13 @@ class Recruit:
         self._resets = [(number, _signal.SIG_IGN if number in terminal else _signal.SIG_DFL) for number in caught]
         self._outgrown = _growth(settings.max_memory)
         self._worker = None if handler is None else self._make_worker(handler)
+        self._lifetimes: list[int] = []
+
+    def lifetime(self) -> int:
+        """Return how many requests the next worker serves; -1: no limit."""
+        if not self._lifetimes:  # drawn by the hundred; the module random would bring OpenSSL's hashes along
+            self._lifetimes = [self.settings.lifetime(byte / 256) for byte in os.urandom(100)]
+        return self._lifetimes.pop()
 
     def serve(self, place: int, lifetime: int) -> None:
         """Be a worker until the end of this process, which was just forked; ``exit`` ends it."""
