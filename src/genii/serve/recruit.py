@@ -192,7 +192,7 @@ def rehearse(manager: Manager, wake: int) -> None:
             Tie(os.getppid(), _PR_GET_DUMPABLE), manager=manager, load=lambda: lambda *_: None,
             caught=[_signal.SIGALRM], blocked=[], exit=lambda _: None, at_fork=dict,
         )  # fmt: skip
-        _signal.pthread_sigmask(_signal.SIG_BLOCK, used)
+        mask = _signal.pthread_sigmask(_signal.SIG_BLOCK, used)
         actions = [(number, _signal.getsignal(number)) for number in used]
         wakeup = _signal.set_wakeup_fd(-1)
         for _ in range(_LIVES):
@@ -204,7 +204,7 @@ def rehearse(manager: Manager, wake: int) -> None:
         for number, action in actions:
             _signal.signal(number, action)
             _signal.siginterrupt(number, False)
-        _signal.pthread_sigmask(_signal.SIG_UNBLOCK, used)
+        _signal.pthread_sigmask(_signal.SIG_SETMASK, mask)
     board.close()
     with contextlib.suppress(TypeError):  # it does nothing but get to know the names of its arguments
         os.register_at_fork(after_in_child=None)
