@@ -57,6 +57,7 @@ class Crew:
         self._last_fork = 0.0
         self._waiting: list[Child] = []
         """Those that are to be forked."""
+        self._news: list[str] = []
         self._patience = 0.0
         self._stuck_at = 0.0
 
@@ -235,6 +236,12 @@ class Crew:
 
     # Ends.
 
+    def tell_news(self) -> None:
+        """Say who ended out of order: after its successor was forked, which would wait for the module logging."""
+        news, self._news = self._news, []
+        for text in news:
+            messages.warning("%s", text)
+
     def ended(self, descriptor: int, now: float) -> int:
         """Take note of what is behind a readable descriptor: STRANGER, FOLLOWED or GONE."""
         child = self._by_descriptor.get(descriptor)
@@ -250,7 +257,7 @@ class Crew:
         pid, status, stuck = child.pid, child.status, child.began_ns
         if status:
             how = f"was killed by {format_signal(-status)}" if status < 0 else f"ended with {status}"
-            messages.warning("worker %d %s%s", pid, how, " in the middle of a request" if stuck else "")
+            self._news.append(f"worker {pid} {how}{' in the middle of a request' if stuck else ''}")
         if self._manager.settings.on_child_reap is not None:
             try:
                 self._manager.settings.on_child_reap(self._manager, pid, status)

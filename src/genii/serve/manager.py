@@ -198,6 +198,7 @@ class Manager:
         if not self._stopping:
             self._number()
         self._crew.fork_waiting(self._now)
+        self._crew.tell_news()
         if not self._stopping:
             self._announce()
 
