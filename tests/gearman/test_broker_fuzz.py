@@ -36,6 +36,7 @@ class BrokerMachine(RuleBasedStateMachine):
         self.now = 100.0
         self.wall = 1_700_000_000.0
         self.flying: Batch | None = None
+        self.commits = 0
 
     @initialize(durable=st.booleans(), attempts=st.sampled_from([0, 2]), wakeup=st.sampled_from([0, 1, 2]))
     def begin(self, durable: bool, attempts: int, wakeup: int) -> None:
@@ -163,8 +164,11 @@ class BrokerMachine(RuleBasedStateMachine):
         batch, self.flying = self.flying, None
         assert batch is not None
         if works:
-            for job in self.broker.ledger.committed(batch):
-                assert job.handle in self.broker.jobs
+            segment = self.commits = self.commits + 1
+            got, left = self.broker.ledger.committed(batch, segment)
+            kept = [job for job in self.broker.jobs.values() if job.segment == segment]
+            assert len(kept) == got
+            assert len(left) <= got
         else:
             self.broker.ledger.refused(batch, "no space")
 

@@ -19,9 +19,11 @@ from typing import TYPE_CHECKING
 from genii.gearman import commands
 from genii.gearman.job import Job, State
 from genii.gearman.jobs import MAX_FUNCTION
+from genii.gearman.ledger import encode_job
 from genii.gearman.protocol import HEADER, HIGH, LOW, MAX_UNIQUE, NORMAL, REQUEST, RESPONSE, Kind
 from genii.gearman.protocol import response as encode
 from genii.gearman.queues import Queues
+from genii.gearman.records import encode_body
 from genii.gearman.schedule import next_time
 
 if TYPE_CHECKING:
@@ -157,13 +159,14 @@ class Broker(Queues):
     # -- submitting --------------------------------------------------------------------------------------------------
 
     def _submit(self, peer: Peer, code: int, data: bytes, start: int, stop: int) -> None:
+        body = data[start:stop]
         try:
-            name, unique, payload = data[start:stop].split(b"\0", 2)
+            name, unique, payload = body.split(b"\0", 2)
         except ValueError:
             self._malformed(peer, code)
             return
         priority, background = _SUBMITS[code]
-        self._accept(peer, name, unique, payload, priority, background)
+        self._accept(peer, name, unique, payload, priority, background, body)
 
     def _accept(  # one argument per field of a packet
         self,
@@ -173,6 +176,7 @@ class Broker(Queues):
         payload: bytes,
         priority: int,
         background: bool,
+        body: bytes = b"",
         reducer: bytes = b"",
         when: int = 0,
     ) -> None:
@@ -208,7 +212,8 @@ class Broker(Queues):
             job.state = _COMMITTING
             job.number = number
             function.waiting += 1
-            self.ledger.persist(peer, job, self._created[len(digits)] + digits)
+            record = encode_body(number, priority, body) if body else encode_job(job)
+            self.ledger.persist(peer, job, record, self._created[len(digits)] + digits)
             return
         peer.emit(self._created[len(digits)] + digits)
         if when:
@@ -235,9 +240,9 @@ class Broker(Queues):
         """Let a submit join a job that is there already."""
         if background:
             job.background = True
-            if self._durable and not job.kept:
+            if self._durable and job.segment < 0:
                 job.number = int(job.handle.rpartition(b":")[2])
-                self.ledger.persist(peer, job, encode(Kind.JOB_CREATED, job.handle))
+                self.ledger.persist(peer, job, encode_job(job), encode(Kind.JOB_CREATED, job.handle))
                 return
         else:
             # a connection that asks twice is answered twice

@@ -202,7 +202,6 @@ class Queues:
         function = self.function(record.function)
         job = Job(handle, function, record.unique, record.payload, record.priority, True, _COMMITTING)
         job.number = record.number
-        job.kept = True
         job.reducer = record.reducer
         job.when = record.when
         self.jobs[handle] = job
