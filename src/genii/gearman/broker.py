@@ -5,9 +5,9 @@ The shell gives each connection a ``Peer``, hands over what arrives with ``recei
 when the shell has told that their batch of journal records was written (see ``ledger``).
 
 Where gearmand 1.1 and the PROTOCOL text differ, gearmand is followed. On purpose different: priorities hold across the
-functions of a worker (as in gearmand 2), a job wakes one worker and another one if that does not come, jobs of a
-vanished worker go back to the front, an abandoned or cancelled job is gone at once, a background submit keeps
-a job that foreground clients share.
+functions of a worker (as in gearmand 2), a job wakes one worker and another one if that does not come, a worker that
+asks between two jobs is told a moment later that there is none, jobs of a vanished worker go back to the front, an
+abandoned or cancelled job is gone at once, a background submit keeps a job that foreground clients share.
 """
 
 from __future__ import annotations
@@ -36,7 +36,6 @@ __all__ = ["Broker"]
 
 MAX_LINE = 8192
 """The longest line of the text protocol, in bytes."""
-_NO_JOB = encode(Kind.NO_JOB)
 _UNPACK = Struct(">QI").unpack_from
 """A header as two numbers: its magic and type together, which take one look-up, and the size."""
 _PACK = HEADER.pack
@@ -75,6 +74,8 @@ class Broker(Queues):
     def receive(self, peer: Peer, data: bytes, now: float) -> None:
         """Take bytes that arrived on a connection, at ``now`` monotonic seconds, and act on whole packets and lines."""
         self._now = now
+        if peer.asked:
+            self._refuse(peer)  # it does not wait for the answer
         if peer.rest:
             peer.rest.append(data)
             peer.rest_size += len(data)
@@ -301,7 +302,7 @@ class Broker(Queues):
         for function in list(peer.abilities):
             self._unregister(peer, function)
 
-    def _grab(self, peer: Peer, code: int, _data: bytes, _start: int, _stop: int) -> None:
+    def _grab(self, peer: Peer, code: int, data: bytes, _start: int, stop: int) -> None:
         if peer.asleep or peer.woken_for is not None:
             self._leave_sleep(peer)
         job = self._take(peer)
@@ -309,7 +310,10 @@ class Broker(Queues):
             self._woken.pop(peer, None)
             self._pass_on(peer, job)
         if job is None:
-            peer.emit(_NO_JOB)
+            if peer.eager and stop == len(data):
+                self._keep_waiting(peer, code)
+            else:
+                self._refuse(peer)
             return
         handle, function = job.handle, job.function
         job.state = _RUNNING
@@ -335,6 +339,16 @@ class Broker(Queues):
             unique = job.unique
             head = _PACK(RESPONSE, _ASSIGN_UNIQ, size + len(unique) + 1) + handle
             peer.emit(b"\0".join((head, name, unique, payload)))
+
+    def _call(self, peer: Peer, function: Function) -> None:
+        """Give a worker that waits for an answer its job at once, and call any other one."""
+        if not peer.asked:
+            super()._call(peer, function)
+            return
+        code, peer.asked = peer.asked, 0
+        del self._kept[peer]
+        self._grab(peer, code, b"", 0, 0)
+        self.touch(peer)
 
     def _pre_sleep(self, peer: Peer, _code: int, _data: bytes, _start: int, _stop: int) -> None:
         if peer.woken_for is not None:
