@@ -19,11 +19,9 @@ from typing import TYPE_CHECKING
 from genii.gearman import commands
 from genii.gearman.job import Job, State
 from genii.gearman.jobs import MAX_FUNCTION
-from genii.gearman.ledger import encode_job
 from genii.gearman.protocol import HEADER, HIGH, LOW, MAX_UNIQUE, NORMAL, REQUEST, RESPONSE, Kind
 from genii.gearman.protocol import response as encode
 from genii.gearman.queues import Queues
-from genii.gearman.records import encode_body
 from genii.gearman.schedule import next_time
 
 if TYPE_CHECKING:
@@ -197,24 +195,23 @@ class Broker(Queues):
         self.submitted += 1
         digits = str(number).encode()
         handle = self._prefix + digits
-        if background:
+        durable = background and self._durable
+        if durable:
+            job = Job(handle, function, unique, payload, priority, True, _COMMITTING, (), None, number)
+        elif background:
             job = Job(handle, function, unique, payload, priority, True, _QUEUED)
         else:
             job = Job(handle, function, unique, payload, priority, False, _QUEUED, (peer,))
             peer.listening[handle] = job
-        if reducer:
+        if reducer or when:
             job.reducer = reducer
-        if when:
             job.when = when
         self.jobs[handle] = job
         if key:
             function.by_unique[key] = job
-        if background and self._durable:
-            job.state = _COMMITTING
-            job.number = number
+        if durable:
             function.waiting += 1
-            record = encode_body(number, priority, body) if body else encode_job(job)
-            self.ledger.persist(peer, job, record, self._created[len(digits)] + digits)
+            self.ledger.persist(peer, job, body, self._created[len(digits)] + digits)
             return
         peer.emit(self._created[len(digits)] + digits)
         if when:
@@ -243,7 +240,7 @@ class Broker(Queues):
             job.background = True
             if self._durable and job.segment < 0:
                 job.number = int(job.handle.rpartition(b":")[2])
-                self.ledger.persist(peer, job, encode_job(job), encode(Kind.JOB_CREATED, job.handle))
+                self.ledger.persist(peer, job, b"", encode(Kind.JOB_CREATED, job.handle))
                 return
         else:
             # a connection that asks twice is answered twice

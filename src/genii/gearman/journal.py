@@ -85,7 +85,7 @@ class Journal:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._lock = _lock(directory)
         self._results: deque[Result] = deque()
-        self._work: SimpleQueue[Batch | list[Path] | None] = SimpleQueue()
+        self._work: SimpleQueue[tuple[Batch, list[bytes]] | list[Path] | None] = SimpleQueue()
         self._busy = False
         self._moving: list[Job] = []
         self._writer = Writer(directory, segment_size)
@@ -133,7 +133,9 @@ class Journal:
     def write(self, batch: Batch) -> None:
         """Hand a batch to the thread."""
         self._busy = True
-        self._work.put(batch)
+        # encoded here, because each change of threads costs more than that
+        groups = [[record] for record in batch.records] if self._durability == "each" else [batch.records]
+        self._work.put((batch, [encode_batch(group) for group in groups]))
 
     def wait(self) -> None:
         """Wait until the batch that was handed over is written, or is not."""
@@ -207,17 +209,13 @@ class Journal:
                 for path in work:
                     path.unlink(missing_ok=True)
             else:
-                self._results.append(self._write(work))
+                self._results.append(self._write(*work))
                 os.eventfd_write(self.descriptor, 1)
 
-    def _write(self, batch: Batch) -> Result:
+    def _write(self, batch: Batch, blocks: list[bytes]) -> Result:
         writer = self._writer
-        groups = [[record] for record in batch.records] if self._durability == "each" else [batch.records]
         try:
-            writer.append(
-                [encode_batch(group) for group in groups],
-                sync=self._durability != "none" and bool(batch.jobs or batch.moved),
-            )
+            writer.append(blocks, sync=self._durability != "none" and bool(batch.jobs or batch.moved))
         except OSError as error:
             return Result(batch, writer.number, writer.size, error)
         return Result(batch, writer.number, writer.size, None)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from genii.gearman.job import Job, State
 from genii.gearman.protocol import Kind
 from genii.gearman.protocol import response as encode
-from genii.gearman.records import Submitted, encode_ended, encode_submitted
+from genii.gearman.records import Submitted, encode_body, encode_ended, encode_submitted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from genii.gearman.queues import Queues
     from genii.gearman.records import Ended
 
-__all__ = ["Batch", "Ledger", "encode_job"]
+__all__ = ["Batch", "Ledger"]
 
 _COMMITTING, _QUEUED, _GONE = State.COMMITTING.value, State.QUEUED.value, State.GONE.value
 
@@ -53,17 +53,20 @@ class Ledger:
 
     # -- what the broker calls -------------------------------------------------------------------------------------
 
-    def persist(self, peer: Peer, job: Job, record: bytes, acknowledgement: bytes) -> None:
-        """Put a job into the batch; its acknowledgement, and all that comes after it, waits for the batch."""
+    def persist(self, peer: Peer, job: Job, body: bytes, acknowledgement: bytes) -> None:
+        """Put a job into the batch; its acknowledgement, and all that comes after it, waits for the batch.
+
+        ``body`` is that of the packet that submitted it, where that says all; else nothing.
+        """
         batch = self.batch
-        batch.records.append(record)
+        batch.records.append(encode_body(job.number, job.priority, body) if body else _encode_job(job))
         batch.jobs.append(job)
         batch.acknowledgements.append(acknowledgement)
         if peer.held is None:
             peer.held = []
             peer.emit = peer.held.append
         batch.peers[peer] = None
-        peer.held.append(acknowledgement)
+        peer.emit(acknowledgement)
 
     def end(self, job: Job) -> None:
         """Note that a job that was put into a batch will not run again."""
@@ -153,7 +156,7 @@ class Ledger:
         """Put the records of jobs that still live into the next batch, so that their older ones can be deleted."""
         for job in jobs:
             if job.state != _GONE and job.number:
-                self.batch.records.append(encode_job(job))
+                self.batch.records.append(_encode_job(job))
                 self.batch.moved.append(job)
 
     def _release(self, batch: Batch) -> None:
@@ -184,6 +187,6 @@ class Ledger:
                 self._broker.drop(job)
 
 
-def encode_job(job: Job) -> bytes:
+def _encode_job(job: Job) -> bytes:
     """Write the record of a job, whatever it is like."""
     return encode_submitted(job.number, job.priority, job.when, job.function.name, job.unique, job.reducer, job.payload)

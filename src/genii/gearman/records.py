@@ -34,6 +34,7 @@ BATCH = Struct("<4sII")
 _SUBMITTED = Struct("<cQBqHBHI")
 _BODY = Struct("<cQBI")
 _ENDED = Struct("<cQ")
+_pack_body = _BODY.pack
 
 
 class Submitted(NamedTuple):
@@ -64,7 +65,7 @@ def encode_submitted(
 
 def encode_body(number: int, priority: int, body: bytes) -> bytes:
     """Write the record of a job that was submitted with this body and runs as soon as it can."""
-    return _BODY.pack(b"B", number, priority, len(body)) + body
+    return _pack_body(b"B", number, priority, len(body)) + body
 
 
 def encode_ended(number: int) -> bytes:
