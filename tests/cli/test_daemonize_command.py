@@ -5,24 +5,23 @@ from __future__ import annotations
 import json
 import os
 import pty
-import select
 import shlex
 import shutil
 import signal
 import socket
 import subprocess
 import sys
-import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.ports import free_port
+from tests.waiting import wait_gone, wait_until
 
 from genii.system.pidfile import PidFile
 from genii.system.procfs import read_stat
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can change its user")
@@ -55,24 +54,6 @@ def shell(tmp_path: Path) -> Iterator[Shell]:
         pid = PidFile(path).read().pid
         if pid:
             os.kill(pid, signal.SIGKILL)
-
-
-def wait_gone(pid: int) -> None:
-    try:
-        descriptor = os.pidfd_open(pid)
-    except ProcessLookupError:
-        return
-    try:
-        assert select.select([descriptor], [], [], 30)[0], f"process {pid} still lives"
-    finally:
-        os.close(descriptor)
-
-
-def wait_until(condition: Callable[[], object], what: str) -> None:
-    deadline = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < deadline, what
-        time.sleep(0.01)
 
 
 def script(text: str) -> list[str]:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
-import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.waiting import wait_until
 
 from genii.errors import JobFailed
 from genii.gearman.admin import Admin
@@ -43,13 +43,6 @@ def say(*words: str, text: str = "") -> str:
     done = subprocess.run(words, input=text.encode(), capture_output=True, timeout=60, check=False)
     assert done.returncode == 0, (words, done.stdout, done.stderr)
     return done.stdout.decode()
-
-
-def wait_until(condition: Callable[[], object], seconds: float = 30.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.02)
 
 
 class Text(Worker):

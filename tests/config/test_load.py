@@ -9,7 +9,7 @@ from genii.backoff import Backoff
 from genii.config.load import examine, load
 from genii.errors import ConfigError
 from genii.supervise.model import Log, Logs, Probe, ProbeKind, Program, Ready, Restart, Settings, Stop, Watch
-from genii.supervise.template import for_process
+from genii.supervise.template import for_process, logs_for
 
 CASES = Path(__file__).parent / "cases"
 
@@ -37,7 +37,7 @@ def test_the_shortest_program_gets_plain_defaults(tmp_path: Path) -> None:
     program = settings.programs["web"]
     logs = Logs(stdout=Log(path=f"{tmp_path}/.genii/log/{{process_name}}.log"))
     assert program == Program(name="web", command=("run", "it"), directory=str(tmp_path), logs=logs)
-    assert for_process(program, 0, "web").logs.stdout.path == f"{tmp_path}/.genii/log/web.log"
+    assert logs_for(program, 0, "web").stdout.path == f"{tmp_path}/.genii/log/web.log"
 
 
 def test_everything_reaches_the_model() -> None:

@@ -4,24 +4,23 @@ from __future__ import annotations
 
 import os
 import pty
-import select
 import signal
 import subprocess
 import sys
 import tempfile
 import textwrap
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.waiting import wait_gone, wait_until
 
 from genii.daemon.lines import status_line
 from genii.system.pidfile import PidFile
 from genii.system.procfs import read_stat
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can change its user")
 
@@ -84,24 +83,6 @@ def script(tmp_path: Path) -> Iterator[Script]:
     if pid:
         os.kill(pid, signal.SIGKILL)
         wait_gone(pid)
-
-
-def wait_gone(pid: int) -> None:
-    try:
-        descriptor = os.pidfd_open(pid)
-    except ProcessLookupError:
-        return
-    try:
-        assert select.select([descriptor], [], [], 30)[0], f"process {pid} still lives"
-    finally:
-        os.close(descriptor)
-
-
-def wait_until(condition: Callable[[], object], what: str) -> None:
-    deadline = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < deadline, what
-        time.sleep(0.01)
 
 
 def test_the_life_of_a_daemon(script: Script) -> None:

@@ -74,6 +74,8 @@ class Guest:
     """A running copy."""
 
     def __init__(self, pid: int) -> None:
+        self.first = pid
+        """The pid of its first process, as seen from here."""
         self.within = ["nsenter", "-t", str(pid), "-m", "-p", "-u", "-i", "-r", "-w", "--"]
         """Before the words of a command that runs there."""
         self.server: Sshd

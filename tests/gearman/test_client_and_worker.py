@@ -10,6 +10,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.waiting import wait_until
 
 from genii.errors import ConnectionLost, JobFailed, JobRefused, NotRunning, TimedOut, UsageError
 from genii.gearman.admin import Admin
@@ -72,13 +73,6 @@ def working(worker: Worker) -> Iterator[Worker]:
         worker.stop()
         thread.join(20)
         assert not thread.is_alive()
-
-
-def wait_until(condition: Callable[[], object], seconds: float = 20.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.005)
 
 
 @pytest.mark.parametrize("kind", [Text, Slow])
@@ -289,6 +283,26 @@ def test_asyncio_client_goes_to_the_next_server(serve: Callable[..., ServerThrea
                 await client.submit("f", b"x")
             handle: Any = await client.submit("f", b"x")
             assert handle.server == read_servers(second.address)[0]
+
+    asyncio.run(main())
+
+
+class Unlucky(AsyncClient):
+    """A client whose connections are lost as soon as they are open, before anything is asked on them."""
+
+    async def _open(self, address: Any) -> Any:
+        connection = await super()._open(address)
+        assert connection.transport is not None
+        connection.transport.abort()
+        return connection
+
+
+def test_nothing_waits_on_a_connection_that_was_lost_as_it_opened(serve: Callable[..., ServerThread]) -> None:
+    async def main() -> None:
+        async with Unlucky(serve().address, timeout=20) as client:
+            calls = [client.call("f", b"x") for _ in range(3)]
+            found = await asyncio.gather(*calls, return_exceptions=True)
+            assert [type(error) for error in found] == [NotRunning] * 3, found
 
     asyncio.run(main())
 

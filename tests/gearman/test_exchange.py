@@ -61,6 +61,14 @@ def test_everything_that_waits_ends_with_the_connection() -> None:
     assert isinstance(running.error, ConnectionLost)
 
 
+def test_what_is_asked_of_a_lost_connection_ends_at_once() -> None:
+    exchange, late = Exchange(), Question()
+    exchange.lose("gone")
+    exchange.ask(late)
+    assert isinstance(late.error, ConnectionLost)
+    assert not exchange.busy
+
+
 def test_an_answer_that_nobody_asked_for_is_an_error() -> None:
     with pytest.raises(PeerError, match="nobody asked"):
         Exchange().feed(response(Kind.ECHO_RES, b""))

@@ -157,7 +157,8 @@ class Killer:
 
 
 def soak(site: Site, server: str, jobs: str, *, kill_server: bool) -> None:
-    seed = int(os.environ.get("GENII_SOAK_SEED", "0")) or random.randrange(1 << 30)
+    searching = "GENII_SOAK" in os.environ
+    seed = int(os.environ.get("GENII_SOAK_SEED") or (random.randrange(1 << 30) if searching else 7))
     (site.path / "soak.py").write_text(WORKER)
     scaling = 'scaling = { grace = "500ms", cooldown = "200ms" }'
     site.write(
@@ -176,7 +177,7 @@ def soak(site: Site, server: str, jobs: str, *, kill_server: bool) -> None:
     load.ending.set()
     load.thread.join(SETTLING)
     assert not load.thread.is_alive(), f"seed {seed}: a foreground job is never answered"
-    assert load.error is None, f"seed {seed}: {load.error!r}"
+    assert load.error is None, f"seed {seed}: {load.error!r}\n{what_there_is(site)}"
     assert load.wrong == []
     await_all_done(site, load.acknowledged, seed)
     assert load.answered > SECONDS
@@ -186,6 +187,13 @@ def soak(site: Site, server: str, jobs: str, *, kill_server: bool) -> None:
     await_rest(site, seed)
     print(f"seed {seed}: {load.asked} jobs, {load.answered} answered, {load.failed} failed, "
           f"{len(load.acknowledged)} in the background, {killer.kills} kills, up to {killer.most} workers")  # fmt: skip
+
+
+def what_there_is(site: Site) -> str:
+    """Tell what the supervisor knows, for a run that failed."""
+    with contextlib.suppress(GeniiError):
+        return f"{site.client.overview()}\n{site.client.statuses()}\n{site.own_log()[-3000:]}"
+    return site.own_log()[-3000:]
 
 
 def await_all_done(site: Site, names: set[str], seed: int) -> None:
@@ -207,7 +215,7 @@ def await_rest(site: Site, seed: int) -> None:
             if (found["slots"], found["busy"], found["leaving"]) == (MINIMUM, 0, 0):
                 return
         time.sleep(0.1)
-    raise AssertionError(f"seed {seed}: {pool}\n{site.own_log()[-3000:]}")
+    raise AssertionError(f"seed {seed}: {pool}\n{what_there_is(site)}")
 
 
 @pytest.mark.slow

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
+import http.client
 import json
 import os
 import shutil
@@ -17,6 +19,8 @@ from tests.real.harness import PATIENCE, Outcome, await_end, kill, open_files, r
 from tests.real.test_up import UNSHARE, inner_pid_one, needs_namespace
 
 import genii
+from genii.deploy.record import Record, record_path
+from genii.system.procfs import command_line
 from genii.version import __version__
 
 if TYPE_CHECKING:
@@ -583,7 +587,45 @@ def test_the_api_over_tls_goes_on(site: Site, certificate: Path) -> None:
     answer = ask()
     assert answer.startswith(b"HTTP/1.1 200 ")
     assert b'"upgrades":1' in answer
-    assert not [child for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split() if is_zombie(child)]
+    assert not [child for child in children(pid) if is_zombie(child)]
+
+
+def test_a_deployment_that_was_begun_from_the_page_is_reaped_when_it_ends(site: Site) -> None:
+    (site.path / "source").mkdir()
+    (site.path / "source" / "page").write_text("the page\n")
+    os.mkfifo(site.path / "gate")
+    site.write(
+        '[program.job]\ncommand = "sleep 1000"\n'
+        '[http]\nlisten = "127.0.0.1:0"\nusername = "me"\npassword = "secret"\n'
+        '[fleet]\ntransport = "local"\n'
+        f'[deploy.shop]\ndirectory = "source"\nto = "{site.path}/srv"\nhosts = ["here"]\n'
+        f'check = "cat {site.path}/gate"\n'
+    )
+    site.up()
+    pid = site.supervisor_pid()
+    connection = http.client.HTTPConnection("127.0.0.1", listening_port(pid), timeout=PATIENCE)
+    words = {"Authorization": f"Basic {base64.b64encode(b'me:secret').decode()}", "Content-Type": "application/json"}
+    connection.request("POST", "/api/v1/deployments/deploy", b'{"name": "shop"}', words)
+    answer = connection.getresponse()
+    assert answer.status == 200, answer.read()
+    connection.close()
+    with (site.path / "gate").open("w") as gate:  # returns when the check of the release reads
+        [deploying] = [child for child in children(pid) if "deploy" in command_line(int(child))]
+        upgrade(site)
+        assert deploying in children(pid)
+        gate.write("good\n")
+    await_end(int(deploying))
+    end = time.monotonic() + PATIENCE
+    while is_zombie(deploying):
+        assert time.monotonic() < end, "nobody reaps it"
+        time.sleep(0.01)
+    assert (site.path / "srv" / "current").exists()
+    assert Record(record_path(str(site.state_dir))).deployments()[0].status == "good"
+
+
+def children(pid: int) -> list[str]:
+    """Return the children of a process, of all its threads."""
+    return [child for path in Path(f"/proc/{pid}/task").glob("*/children") for child in path.read_text().split()]
 
 
 def is_zombie(pid: str) -> bool:

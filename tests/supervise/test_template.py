@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from genii.supervise.model import Health, Log, Logs, Probe, ProbeKind, Program, Ready
-from genii.supervise.template import escape, fill, for_process, placeholders
+from genii.supervise.template import escape, fill, for_process, logs_for, placeholders
 
 
 def test_fills_names_and_pads_numbers() -> None:
@@ -22,7 +22,8 @@ def test_escaped_text_comes_back(text: str) -> None:
 
 
 def test_a_program_without_names_is_itself() -> None:
-    program = Program(name="web", command=("run", "{}"), environment={"A": "{1}"})
+    logs = Logs(stdout=Log(path="/log/{process_name}.log"))
+    program = Program(name="web", command=("run", "{}"), environment={"A": "{1}"}, logs=logs)
     assert for_process(program, 3, "web:3") is program
 
 
@@ -46,7 +47,7 @@ def test_each_process_gets_its_own_command_and_logs() -> None:
     assert mine.ready.probe.target == "127.0.0.1:8003"
     assert mine.health is not None
     assert mine.health.probe.target == "ask web:3"
-    assert mine.logs == Logs(stdout=Log(path="/log/web-3.log"), stderr=Log(path="/log/3.err"))
+    assert logs_for(program, 3, "web:3") == Logs(stdout=Log(path="/log/web-3.log"), stderr=Log(path="/log/3.err"))
 
 
 def test_process_names_follow_the_template() -> None:

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import json
 import os
-import select
 import shutil
 import signal
 import subprocess
 import sys
 import textwrap
-import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.waiting import wait_gone, wait_until
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can change its user, or make namespaces")
@@ -73,26 +72,6 @@ def programs(tmp_path: Path) -> Iterator[Programs]:
             os.kill(pid, signal.SIGKILL)
         except ProcessLookupError:
             continue
-
-
-def wait_until(condition: Callable[[], object], what: str) -> None:
-    """Wait for what has no event of its own: a file that another process removes."""
-    deadline = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < deadline, what
-        time.sleep(0.01)
-
-
-def wait_gone(pid: int) -> None:
-    """Wait until a process that is not our child has ended."""
-    try:
-        descriptor = os.pidfd_open(pid)
-    except ProcessLookupError:
-        return
-    try:
-        assert select.select([descriptor], [], [], 30)[0], f"process {pid} still lives"
-    finally:
-        os.close(descriptor)
 
 
 def test_leaves_terminal_session_group_folder_and_umask(programs: Programs) -> None:

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from genii.system.procfs import ProcessStat, command_line, read_stat, start_time
+from genii.system.procfs import ProcessStat, command_line, own_children, read_stat, start_time
 
 
 def test_reads_this_process() -> None:
@@ -29,6 +29,14 @@ def test_a_zombie_has_ended_and_keeps_its_start_time() -> None:
         assert stat.ended
         assert stat.start_time > 0
         assert command_line(child.pid) == []
+
+
+def test_tells_the_children_of_this_process() -> None:
+    with subprocess.Popen(["sleep", "1000"]) as child:
+        assert child.pid in own_children()
+        child.kill()
+        child.wait()
+    assert child.pid not in own_children()
 
 
 def test_a_process_that_is_gone_is_told_as_such() -> None:

@@ -38,13 +38,13 @@ def main(arguments: list[str] | None = None) -> int:
     called = os.path.basename(sys.argv[0])
     if arguments is None and called in _LINKS:  # a symbolic link in their place
         words = [called, *words]
+    status = 0  # for what is stopped in its midst because nobody reads on
     try:
         status = _carry_out(words)
         sys.stdout.flush()
         sys.stderr.flush()
     except BrokenPipeError:
         _stop_writing()
-        status = 0
     return status
 
 

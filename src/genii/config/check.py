@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from genii.config.source import did_you_mean
-from genii.supervise.template import for_process
+from genii.supervise.template import logs_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from genii.config.source import Scope
-    from genii.supervise.model import Program
+    from genii.supervise.model import Logs, Program
 
 __all__ = ["check_programs", "cycles"]
 
@@ -87,7 +87,7 @@ def _check_logs(programs: Mapping[str, Program], scopes: Mapping[str, Scope]) ->
     owners: dict[str, str] = {}
     for name, program in programs.items():
         for number, process in enumerate(program.process_names(min(program.processes_max, 2))):
-            paths = _log_paths(for_process(program, number, process))
+            paths = _log_paths(logs_for(program, number, process))
             shared = next((path for path in paths if owners.get(path, process) != process), "")
             if shared:
                 message = f"{shared} is the log of {owners[shared]!r} too; give each its own, or rotation loses lines"
@@ -96,9 +96,9 @@ def _check_logs(programs: Mapping[str, Program], scopes: Mapping[str, Scope]) ->
             owners.update(dict.fromkeys(paths, process))
 
 
-def _log_paths(program: Program) -> set[str]:
+def _log_paths(logs: Logs) -> set[str]:
     """Return the files that a process logs to; devices may be shared."""
-    found = (log.path for log in (program.logs.stdout, program.logs.stderr) if log is not None)
+    found = (log.path for log in (logs.stdout, logs.stderr) if log is not None)
     return {path for path in found if path and path != "-" and not path.startswith("/dev/")}
 
 

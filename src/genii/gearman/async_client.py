@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
 import time
 from collections import deque
 from typing import TYPE_CHECKING, Any, Self
@@ -212,10 +214,14 @@ class AsyncClient(BaseClient):
             if connecting is None or (connecting.done() and _is_dead(connecting)):
                 connecting = self._connections[address] = asyncio.ensure_future(self._open(address))
             try:
-                return await asyncio.shield(connecting)
+                connection = await asyncio.shield(connecting)
             except OSError as error:
                 tried.append((address, error))
-                self._note_failure(address)
+            else:
+                if not connection.lost:  # it may have been, between its opening and this task's turn
+                    return connection
+                tried.append((address, ConnectionResetError(errno.ECONNRESET, os.strerror(errno.ECONNRESET))))
+            self._note_failure(address)
         raise self._failed(tried)
 
     async def _open(self, address: Address) -> _Connection:

@@ -106,6 +106,7 @@ class Exchange:
         self._reader = PacketReader()
         self._asked: deque[Question] = deque()
         self._running: dict[bytes, deque[Task]] = {}
+        self._lost: str | None = None
 
     @property
     def busy(self) -> bool:
@@ -113,8 +114,11 @@ class Exchange:
         return bool(self._asked or self._running)
 
     def ask(self, question: Question) -> None:
-        """Expect an answer to a request that is sent now."""
-        self._asked.append(question)
+        """Expect an answer to a request that is sent now; on a lost connection it ends at once."""
+        if self._lost is None:
+            self._asked.append(question)
+        else:
+            question.end([], ConnectionLost(self._lost))
 
     def forget(self, task: Task) -> None:
         """Stop waiting for the result of a job; what still comes of it is dropped."""
@@ -136,7 +140,8 @@ class Exchange:
                 self._answer(kind, body)
 
     def lose(self, reason: str) -> None:
-        """End everything that waits: the connection is lost."""
+        """End everything that waits, and what is still to be asked: the connection is lost."""
+        self._lost = reason
         waiting: list[Question] = [*self._asked, *(task for tasks in self._running.values() for task in tasks)]
         self._asked.clear()
         self._running.clear()

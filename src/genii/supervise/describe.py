@@ -14,7 +14,7 @@ from genii.system.worksheet import read_worksheet
 
 if TYPE_CHECKING:
     from genii.supervise.machine import Life
-    from genii.supervise.model import Program
+    from genii.supervise.model import Logs
     from genii.supervise.process import Process
     from genii.supervise.supervisor import Supervisor
 
@@ -75,15 +75,15 @@ def _work(process: Process) -> dict[str, Any]:
     return found | {"busy": told.busy, "busy_since": since, "job": told.job, "jobs_left": told.left}
 
 
-def log_path(program: Program, stream: str) -> str:
+def log_path(logs: Logs, stream: str) -> str:
     """Return the log file of a stream, that of stdout where stderr is merged into it; empty: it is not kept."""
-    log = program.logs.stdout if stream == "stdout" or program.logs.stderr is None else program.logs.stderr
+    log = logs.stdout if stream == "stdout" or logs.stderr is None else logs.stderr
     return log.path if log.path.startswith("/") and not log.path.startswith("/dev/") else ""
 
 
 def details(supervisor: Supervisor, process: Process) -> ProcessDetails:
     """Return all that is known of a process; the kernel is asked for what it uses."""
-    program, pid = process.program, process.life.pid
+    program, logs, pid = process.program, process.logs, process.life.pid
     memory, cpu, threads, files = usage(pid) if pid else (0, 0.0, 0, 0)
     lost = supervisor.services.output.lost
     try:
@@ -104,7 +104,7 @@ def details(supervisor: Supervisor, process: Process) -> ProcessDetails:
         files=files,
         depends_on=program.depends_on,
         sockets={spec.name: spec.url for spec in program.sockets},
-        stdout=log_path(program, "stdout"),
-        stderr=log_path(program, "stderr"),
-        lost_bytes=sum(lost.get(path, 0) for path in {log_path(program, "stdout"), log_path(program, "stderr")}),
+        stdout=log_path(logs, "stdout"),
+        stderr=log_path(logs, "stderr"),
+        lost_bytes=sum(lost.get(path, 0) for path in {log_path(logs, "stdout"), log_path(logs, "stderr")}),
     )

@@ -59,7 +59,8 @@ MOST = 64
 """Descriptors that may come with one message (the kernel allows 253)."""
 _BLOCK = 128 << 10
 """Bytes moved at once: more would fall out of the processor's cache between reading and writing."""
-_LARGE_PIPE = 1 << 20
+_LARGE_PIPE = 512 << 10
+"""Room for a busy program: with less it waits for us more often, with more the bytes fall out of the cache again."""
 _MSG_CMSG_CLOEXEC = 0x40000000
 _MARSHAL = 4
 """The version of the format that all Pythons read: the other side may be executed by another one after an upgrade."""
@@ -143,8 +144,6 @@ class Keeper:
         self._streams: dict[str, _Stream] = {}
         self._by_descriptor: dict[int, _Stream] = {}
         self._logs: dict[str, LogFile] = {}
-        self._users: dict[str, tuple[str, ...]] = {}
-        """Path of a log -> keys of its streams."""
         self._failing: set[LogFile] = set()
         self._compressors: dict[int, str] = {}
         self._buffer = mmap.mmap(-1, _BLOCK)
@@ -328,34 +327,44 @@ class Keeper:
     def _on_log(self, key: str, log: tuple[Any, ...] | None) -> None:
         stream = self._streams[key]
         old, stream.log, stream.plain = stream.log, None, None
+        new = True
         if log is not None and log[0] in _OWN_OUTPUT:
             stream.plain = self._own_output(log[0])
             stream.plain.add(stream.name)
         elif log is not None:
             found = self._logs.get(log[0])
+            new = found is None
             if found is None:
                 found = self._logs[log[0]] = LogFile(*log)
             found.size_limit, found.backups, found.every, found.compress = log[1:]
             stream.log = found
-            users = self._users.get(log[0], ())
-            users = self._users[log[0]] = users if key in users else (*users, key)
-            for user in users:
-                self._streams[user].shared = len(users) > 1
         if old is not None and old is not stream.log:
-            self._release(old, key)
+            self._release(old, shared=stream.shared)
+            stream.shared = False
+        if stream.log is not None and not new:
+            self._share(stream.log)
 
     def _own_output(self, path: str) -> Console:
         if path not in self._plain:
             self._plain[path] = Console(_OWN_OUTPUT[path], color=False, names=False)
         return self._plain[path]
 
-    def _release(self, log: LogFile, key: str) -> None:
-        """Close a log when the last of its streams is gone."""
-        users = self._users[log.path] = tuple([user for user in self._users[log.path] if user != key])
-        if not users:
+    def _release(self, log: LogFile, *, shared: bool) -> None:
+        """Close a log when the last of its streams is gone; ``shared``: there was more than one."""
+        if not (shared and self._share(log)):
             log.close()
             self._failing.discard(log)
-            del self._logs[log.path], self._users[log.path]
+            del self._logs[log.path]
+
+    def _share(self, log: LogFile) -> list[_Stream]:
+        """Return the streams of a log, told whether there are several.
+
+        They are looked for: nearly every log has one stream only, and its list would be felt with a thousand of them.
+        """
+        users = [stream for stream in self._streams.values() if stream.log is log]
+        for stream in users:
+            stream.shared = len(users) > 1
+        return users
 
     def _on_drop(self, key: str) -> None:
         stream = self._streams.get(key)
@@ -372,7 +381,7 @@ class Keeper:
         del self._by_descriptor[stream.descriptor]
         del self._streams[stream.key]
         if stream.log is not None:
-            self._release(stream.log, stream.key)
+            self._release(stream.log, shared=stream.shared)
 
     def _on_expect(self, key: str, expected: bool) -> None:
         if key in self._streams:
@@ -399,7 +408,7 @@ class Keeper:
 
     def _on_leave(self) -> None:
         """Give back what is not written and end; what compresses goes on, and who comes next knows it by its name."""
-        held = {next(iter(self._users[log.path])): log.take_backlog() for log in self._failing}
+        held = {self._share(log)[0].key: log.take_backlog() for log in self._failing}
         for stream in self._streams.values():
             if stream.held:
                 held[stream.key] = held.get(stream.key, b"") + stream.held

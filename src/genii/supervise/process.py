@@ -32,7 +32,7 @@ from genii.supervise.machine import (
 )
 from genii.supervise.model import ProbeKind, State
 from genii.supervise.plan import essence
-from genii.supervise.template import for_process
+from genii.supervise.template import for_process, logs_for
 from genii.system import privileges
 from genii.system.process import (
     group_exists,
@@ -53,7 +53,7 @@ if TYPE_CHECKING:
     from genii.supervise.deadlines import Deadlines
     from genii.supervise.handover import Slot
     from genii.supervise.machine import Event, Rules
-    from genii.supervise.model import Program
+    from genii.supervise.model import Logs, Program
     from genii.supervise.nurseries import Nurseries
     from genii.supervise.output import Output
     from genii.supervise.record import Found
@@ -166,6 +166,11 @@ class Process:
     def running(self) -> bool:
         """Say whether others may rely on it."""
         return self.life.state is State.RUNNING
+
+    @property
+    def logs(self) -> Logs:
+        """Where its output goes."""
+        return logs_for(self.template, self.number, self.name)
 
     def handle(self, event: Event) -> None:
         """Give an event to the machine and carry out what it decides."""
@@ -365,7 +370,7 @@ class Process:
 
     def _streams(self, owner: tuple[int, int] | None) -> tuple[int, int]:
         """Return the descriptors for stdout and stderr: pipes to the keeper, or /dev/null."""
-        logs, output = self.program.logs, self.services.output
+        logs, output = self.logs, self.services.output
         needed = self.program.ready is not None and self.program.ready.probe.kind is ProbeKind.LINE
         wanted = bool(logs.stdout.path) or needed or output.shown or output.expects(self.name + "/stdout")
         stdout = output.open(self.name + "/stdout", self.name, logs.stdout, owner) if wanted else self.services.null
@@ -377,13 +382,14 @@ class Process:
 
     def relog(self) -> None:
         """Apply changed log settings to the streams that are open."""
-        for key, log in (("/stdout", self.program.logs.stdout), ("/stderr", self.program.logs.stderr)):
+        logs = self.logs
+        for key, log in (("/stdout", logs.stdout), ("/stderr", logs.stderr)):
             if log is not None and self.services.output.has(self.name + key):
                 self.services.output.open(self.name + key, self.name, log)
 
     def reopen_streams(self) -> None:
         """Find the pipes of an adopted process whose keeper died too, by its own descriptors (proc(5))."""
-        output, logs = self.services.output, self.program.logs
+        output, logs = self.services.output, self.logs
         for number, key, log in ((1, "/stdout", logs.stdout), (2, "/stderr", logs.stderr)):
             if log is None or output.has(self.name + key):
                 continue

@@ -13,6 +13,7 @@ from genii.supervise.handover import Handover, Listener, Slot, Stream
 from genii.supervise.machine import Life
 from genii.supervise.state import State
 from genii.system.process import reap
+from genii.system.procfs import own_children
 
 if TYPE_CHECKING:
     from genii.supervise.process import Process
@@ -106,7 +107,7 @@ def restore(supervisor: Supervisor, handover: Handover) -> None:
 
 def begin(supervisor: Supervisor, handover: Handover) -> None:
     """Go on from where the other version stopped."""
-    for pid in handover.helpers:
+    for pid in _leftovers(supervisor, handover):
         _reap_helper(supervisor, pid)
     supervisor.triggers.recall(handover.runs, handover.due)
     recorder = supervisor.services.recorder
@@ -124,13 +125,19 @@ def begin(supervisor: Supervisor, handover: Handover) -> None:
     supervisor.elastic.begin()
 
 
+def _leftovers(supervisor: Supervisor, handover: Handover) -> set[int]:
+    """Return the children that nobody waits for any more: helpers, and what threads of the other version had begun."""
+    known = {process.life.pid for process in supervisor.slots} | {supervisor.services.output.pid}
+    return set(handover.helpers).union(own_children()) - known
+
+
 def _is_watched(process: Process) -> bool:
     program = process.program
     return bool(program.ready or program.health or program.recycle)
 
 
 def _reap_helper(supervisor: Supervisor, pid: int) -> None:
-    """Reap a probe or check that was begun before: its answer is not awaited any more."""
+    """Reap a probe, check or deployment that was begun before when it ends: its answer is not awaited any more."""
     try:
         descriptor = os.pidfd_open(pid)
     except OSError:

@@ -313,7 +313,7 @@ class Supervisor:
 
     def log_path(self, name: str, stream: str) -> str:
         """Return the log file of a process; empty: its output is not kept in a file."""
-        return describe.log_path(self.slots.resolve([name])[0].program, stream)
+        return describe.log_path(self.slots.resolve([name])[0].logs, stream)
 
     async def start(self, names: Sequence[str], *, wait: bool = True) -> list[ActionResult]:
         """Start processes and what they depend on."""

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from genii.supervise.model import Health, Log, Logs, Probe, Program, Ready
 
-__all__ = ["PER_PROCESS", "escape", "fill", "for_process", "placeholders"]
+__all__ = ["PER_PROCESS", "escape", "fill", "for_process", "logs_for", "placeholders"]
 
 PER_PROCESS = ("process_num", "process_name")
 """The names that are known only when a process starts."""
@@ -60,10 +60,10 @@ def fill(text: str, names: Mapping[str, str | int]) -> str:
 def for_process(program: Program, number: int, name: str) -> Program:
     """Return the program as its process ``number`` called ``name`` runs it; itself where nothing differs.
 
-    In the paths of logs the name is made safe for a file: ``web:0`` is ``web-0``.
+    All but the logs is filled in: most programs name them by ``{process_name}`` and differ in nothing else, and a copy
+    of each would be felt with a thousand of them. See ``logs_for``.
     """
     names: dict[str, str | int] = {"process_num": number, "process_name": name}
-    safe = names | {"process_name": _UNSAFE.sub("-", name)}
 
     def filled(text: str) -> str:
         return fill(text, names)
@@ -73,7 +73,6 @@ def for_process(program: Program, number: int, name: str) -> Program:
         "check": tuple(map(filled, program.check)),
         "directory": filled(program.directory),
         "environment": {variable: filled(value) for variable, value in program.environment.items()},
-        "logs": _logs(program.logs, lambda text: fill(text, safe)),
         "ready": _probed(program.ready, filled),
         "health": _probed(program.health, filled),
     }
@@ -81,10 +80,17 @@ def for_process(program: Program, number: int, name: str) -> Program:
     return msgspec.structs.replace(program, **changed) if changed else program
 
 
-def _logs(logs: Logs, filled: Callable[[str], str]) -> Logs:
-    def one(log: Log | None) -> Log | None:
-        return None if log is None else msgspec.structs.replace(log, path=filled(log.path))
+def logs_for(program: Program, number: int, name: str) -> Logs:
+    """Return where the output of a program's process goes.
 
+    In the paths the name is made safe for a file: ``web:0`` is ``web-0``.
+    """
+    names: dict[str, str | int] = {"process_num": number, "process_name": _UNSAFE.sub("-", name)}
+
+    def one(log: Log | None) -> Log | None:
+        return None if log is None else msgspec.structs.replace(log, path=fill(log.path, names))
+
+    logs = program.logs
     return msgspec.structs.replace(logs, stdout=one(logs.stdout), stderr=one(logs.stderr))
 
 

@@ -137,9 +137,7 @@ def find_born(environment: dict[str, str], begun: int) -> int:
     not yet the program is ended.
     """
     variables = {os.fsencode(f"{name}={value}") for name, value in environment.items()}
-    with open(f"/proc/self/task/{os.getpid()}/children", encoding="ascii") as file:
-        children = [int(pid) for pid in file.read().split()]
-    for pid in children:
+    for pid in procfs.own_children():
         try:
             if procfs.read_stat(pid).start_time < begun:
                 continue

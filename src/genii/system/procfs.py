@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-__all__ = ["ProcessStat", "command_line", "load", "read_stat", "resident_bytes", "start_time", "usage"]
+__all__ = ["ProcessStat", "command_line", "load", "own_children", "read_stat", "resident_bytes", "start_time", "usage"]
 
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 _TICKS = os.sysconf("SC_CLK_TCK")
@@ -68,6 +68,12 @@ def resident_bytes(pid: int) -> int:
             return int(file.read(128).split()[1]) * _PAGE
     except (FileNotFoundError, ProcessLookupError):
         return 0
+
+
+def own_children() -> list[int]:
+    """Return the pids of the children that the main thread of this process has started, or that came to it."""
+    with open(f"/proc/self/task/{os.getpid()}/children", "rb") as file:
+        return [int(pid) for pid in file.read().split()]
 
 
 def load(pid: int) -> tuple[int, float]:

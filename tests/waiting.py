@@ -1,0 +1,41 @@
+"""Waiting for what comes: for the end of a process, and for what tells nobody of itself."""
+
+from __future__ import annotations
+
+import os
+import select
+import time
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["wait_gone", "wait_until"]
+
+T = TypeVar("T")
+
+_PATIENCE = 40.0
+"""Seconds; a loaded machine takes its time."""
+
+
+def wait_until(condition: Callable[[], T], what: str = "what is waited for") -> T:
+    """Return the first true answer of a question that nobody answers by an event."""
+    deadline = time.monotonic() + _PATIENCE
+    while not (answer := condition()):
+        assert time.monotonic() < deadline, f"{what} did not come in time"
+        time.sleep(0.01)
+    return answer
+
+
+def wait_gone(pid: int) -> None:
+    """Wait until a process, whoever's child, has ended."""
+    try:
+        descriptor = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return
+    try:
+        waiter = select.poll()
+        waiter.register(descriptor, select.POLLIN)
+        assert waiter.poll(_PATIENCE * 1000), f"process {pid} does not end"
+    finally:
+        os.close(descriptor)
