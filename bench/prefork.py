@@ -3,7 +3,8 @@
     python bench/prefork.py [--rounds 3] [--seconds 2.5] [--only speed,faults] [--workers 5]
 
 Every server tells the size of a text: connect, send, answer, close, 32 connections at once from one C client. The
-servers take turns, and all figures are ratios to the C prefork server of the same round. cpu: user and system time of
+servers take turns, and all ratios are to the C prefork server of the same round that replaces its workers as they do
+(after 100 requests, or never). cpu: user and system time of
 the whole process tree (ended workers too) for each request. Needs cc; Parallel::Prefork is measured where it is there.
 """
 
@@ -44,6 +45,32 @@ async def handle(connection, peer):
     await loop.sock_sendall(connection, b"%d your text size: %d\\n\\n" % (os.getpid(), len(text)))
 genii.prefork(handle, listen="127.0.0.1:" + sys.argv[1], workers=int(sys.argv[2]), max_requests=int(sys.argv[3]))
 """
+
+BARE_PYTHON = """
+import _signal, _socket, gc, os, sys
+port, workers, requests = map(int, sys.argv[1:])
+listener = _socket.socket()
+listener.setsockopt(_socket.SOL_SOCKET, _socket.SO_REUSEADDR, 1)
+listener.bind(("127.0.0.1", port))
+listener.listen(1024)
+_signal.signal(_signal.SIGTERM, lambda *_: os.killpg(0, _signal.SIGKILL))
+def work():
+    left = requests or -1
+    while left:
+        connection = _socket.socket(_socket.AF_INET, _socket.SOCK_STREAM, 0, listener._accept()[0])
+        text = connection.recv(2000).decode("utf-8", "replace")
+        connection.sendall(b"%d your text size: %d\\n\\n" % (os.getpid(), len(text)))
+        connection.close()
+        left -= 1
+    os._exit(0)
+gc.freeze()
+for _ in range(workers):
+    os.fork() or work()
+while True:
+    os.wait()
+    os.fork() or work()
+"""
+"""The least that Python can do: no supervision, no hook, no deadline, no reload, no status, nothing imported."""
 
 PARALLEL_PREFORK = """
 use IO::Socket::INET; use Parallel::Prefork;
@@ -209,11 +236,17 @@ def lives(pid: int) -> bool:
 
 
 def kinds(build: Path) -> list[Kind]:
-    for name, text in (("serve_sync.py", GENII), ("serve_async.py", GENII_ASYNC), ("pp.pl", PARALLEL_PREFORK)):
+    for name, text in (
+        ("serve_sync.py", GENII),
+        ("serve_async.py", GENII_ASYNC),
+        ("pp.pl", PARALLEL_PREFORK),
+        ("bare.py", BARE_PYTHON),
+    ):
         (build / name).write_text(text)
     found = [
         Kind("C prefork", [str(build / "cprefork")]),
         Kind("genii", [sys.executable, str(build / "serve_sync.py")]),
+        Kind("bare Python", [sys.executable, str(build / "bare.py")]),
         Kind("genii, async", [sys.executable, str(build / "serve_async.py")]),
     ]
     if not subprocess.run(["perl", "-MParallel::Prefork", "-e1"], capture_output=True, check=False).returncode:
@@ -227,9 +260,9 @@ def print_speed(found: list[Kind], build: Path, workers: int, rounds: int, secon
         for kind in found:
             rows[kind.name].append(speed(kind, build, workers, seconds))
             print(kind.name, rows[kind.name][-1], file=sys.stderr)
-    floor = rows["C prefork"]
     print("| server | requests/s | of C | cpu µs/request | of C | PSS MiB |\n|---|--:|--:|--:|--:|--:|")
     for name, measured in rows.items():
+        floor = rows["C prefork, 100 each" if name.endswith("100 each") else "C prefork"]
         rate, cpu, memory = (statistics.median(row[column] for row in measured) for column in range(3))
         of_rate = statistics.median(row[0] / other[0] for row, other in zip(measured, floor, strict=True))
         of_cpu = statistics.median(row[1] / other[1] for row, other in zip(measured, floor, strict=True))

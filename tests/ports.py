@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import random
 import socket
 import time
 from typing import TYPE_CHECKING
@@ -13,11 +15,17 @@ __all__ = ["free_port", "wait_for_port"]
 
 
 def free_port() -> int:
-    """Return a port that nobody listens on now; somebody else may take it first, so be ready to try another."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """Return a port that nobody listens on now.
+
+    It lies below those that the kernel gives out by itself (ip(7), ip_local_port_range), which other tests get at any
+    moment: only another who asks here could take it first.
+    """
+    chance = random.SystemRandom()
+    while True:
+        port = chance.randrange(20000, 32768)
+        with contextlib.suppress(OSError), socket.socket() as probe:
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def wait_for_port(port: int, process: subprocess.Popen[bytes], address: str = "127.0.0.1") -> bool:

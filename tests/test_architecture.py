@@ -17,7 +17,7 @@ LAYERS = (
     {"gearman"}, {"supervise"}, {"events"}, {"patterns"}, {"system"},
 )  # fmt: skip
 """From the top down: each may use its own floor, those below, and the vocabulary."""
-VOCABULARY = frozenset({"errors", "clock", "backoff", "units", "version"})
+VOCABULARY = frozenset({"errors", "clock", "backoff", "units", "version", "record", "typed"})
 IMPURE = frozenset(
     {
         "os", "io", "socket", "select", "selectors", "asyncio", "subprocess", "threading", "multiprocessing", "time",

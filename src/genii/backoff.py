@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from genii.record import record
 
 __all__ = ["Backoff"]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Backoff:
     """Grow the delay from ``initial`` by ``factor`` up to ``cap`` seconds, then spread it by ``jitter`` (a fraction).
 

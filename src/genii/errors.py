@@ -6,7 +6,7 @@ The message is made from the data that an error carries; errors that a client ma
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from genii.typed import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -6,9 +6,9 @@ message that says what was expected.
 
 from __future__ import annotations
 
-import re
 from math import isfinite
-from typing import TYPE_CHECKING
+
+from genii.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import signal
@@ -31,8 +31,8 @@ _DURATION_UNITS = {
     "d": 86400.0, "day": 86400.0, "days": 86400.0, "w": 604800.0, "week": 604800.0, "weeks": 604800.0,
 }  # fmt: skip
 _SIZE_UNITS = {"": 1, "b": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
-_DURATION_PART = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([a-z]+)\s*")
-_SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([kmgt]?)(?:i?b)?\s*", re.IGNORECASE)
+_DURATION_PART = r"\s*(\d+(?:\.\d+)?)\s*([a-z]+)\s*"
+_SIZE = r"\s*(\d+(?:\.\d+)?)\s*([kmgt]?)(?:i?b)?\s*"
 _LARGEST_DURATION = 1e10  # some 317 years: more is a slip of the finger, and overflows the kernel's timers
 
 
@@ -52,10 +52,13 @@ def _duration_seconds(text: str) -> float:
         return float(text)
     except ValueError:
         pass
+    import re  # late: it is 0.4 MiB that not everybody needs
+
+    pattern = re.compile(_DURATION_PART)
     total, position = 0.0, 0
     lowered = text.lower()
     while position < len(lowered):
-        part = _DURATION_PART.match(lowered, position)
+        part = pattern.match(lowered, position)
         if part is None or part[2] not in _DURATION_UNITS:
             raise ValueError(wanted)
         total += float(part[1]) * _DURATION_UNITS[part[2]]
@@ -94,7 +97,9 @@ def parse_size(text: str | int) -> int:
     if isinstance(text, int):
         size = text
     else:
-        match = _SIZE.fullmatch(text)
+        import re  # late, as above
+
+        match = re.fullmatch(_SIZE, text, re.IGNORECASE)
         if match is None:
             raise ValueError(f"{text!r} is not a size; write for example '50MB', '512KB' or a number of bytes")
         size = int(float(match[1]) * _SIZE_UNITS[match[2].lower()])

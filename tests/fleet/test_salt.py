@@ -71,7 +71,7 @@ def test_a_minion_that_is_still_at_it_is_waited_for_and_a_silent_one_is_not() ->
     bridge.ask([question(1, "a", "x"), question(2, "b", "x")], 0.0)
     bridge.look(9.0)
     assert len(client.jobs) == 1
-    for now in (11.0, 22.0, 33.0, 44.0):
+    for now in (11.0, 22.0, 33.0, 44.0, 55.0):
         bridge.look(now)
         minions, function, about = client.jobs[-1]
         assert (function, about) == ("saltutil.find_job", ["1"])
@@ -85,10 +85,21 @@ def test_a_minion_that_is_still_at_it_is_waited_for_and_a_silent_one_is_not() ->
 def test_a_minion_that_knows_nothing_of_its_job_any_more_is_given_up() -> None:
     bridge, client, answers = opened("a")
     bridge.ask([question(1, "a", "x")], 0.0)
-    for now in (11.0, 22.0, 33.0):
+    for now in (11.0, 22.0, 33.0, 44.0):
         bridge.look(now)
         bridge.event({"jid": str(len(client.jobs)), "id": "a", "return": {}})
     assert answers == [{"id": 1, "error": "the minion has stopped answering"}]
+
+
+def test_a_minion_with_much_to_do_may_answer_late() -> None:
+    bridge, client, answers = opened("a")
+    bridge.ask([question(1, "a", "x")], 0.0)
+    for now in (11.0, 22.0, 33.0, 44.0, 55.0, 66.0):
+        before = str(len(client.jobs))
+        bridge.look(now)
+        if now > 11.0:  # what was asked the time before
+            bridge.event({"jid": before, "id": "a", "return": {"jid": "1", "pid": 99}})
+    assert answers == []
 
 
 def test_an_answer_that_the_master_has_cut_is_none() -> None:

@@ -13,6 +13,7 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.ports import free_port
 
 from genii.errors import GeniiError
 from genii.gearman.client import Client
@@ -32,10 +33,7 @@ class Killable:
     """A job server in a process of its own, on a port that stays the same over its lives."""
 
     def __init__(self, journal: Path, *options: str) -> None:
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind(("127.0.0.1", 0))
-            self.port: int = probe.getsockname()[1]
+        self.port = free_port()
         self.words = [sys.executable, "-c", SERVE, "-p", str(self.port), "--journal", str(journal), *options]
         self.process: subprocess.Popen[bytes] | None = None
         self.start()

@@ -13,14 +13,15 @@ import signal
 import socket
 import sys
 from collections import deque
-from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from genii.errors import UsageError
+from genii.typed import TYPE_CHECKING
 from genii.units import format_signal, parse_signal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from types import FrameType, TracebackType
+    from typing import Any, Self, TypeVar
 
     Handler = Callable[[], object]
     F = TypeVar("F", bound=Callable[[], object])

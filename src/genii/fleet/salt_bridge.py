@@ -21,7 +21,7 @@ __all__ = ["Bridge", "main"]
 
 _PATIENCE = 10.0
 """Seconds between two looks at jobs that have not returned."""
-_MISSED = 2
+_MISSED = 3
 """So many looks in a row without an answer, and the minion is given up."""
 _TRIMMED = "VALUE_TRIMMED"
 
@@ -101,8 +101,9 @@ class Bridge:
         for key, waiting in list(self._jobs.items()):
             if now - waiting.looked < _PATIENCE:
                 continue
-            if waiting.is_probe:
-                del self._jobs[key], self._probes[key]
+            if waiting.is_probe:  # a minion with much to do answers late, which is an answer
+                if now - waiting.looked >= _PATIENCE * (_MISSED + 1):
+                    del self._jobs[key], self._probes[key]
             elif waiting.missed >= _MISSED:
                 del self._jobs[key]
                 self._answer({"id": waiting.number, "error": "the minion has stopped answering"})

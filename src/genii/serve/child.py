@@ -4,14 +4,26 @@ from __future__ import annotations
 
 import os
 import signal
-from typing import TYPE_CHECKING, NamedTuple
 
 from genii.backoff import Backoff
 from genii.serve.scoreboard import BEGAN, BUSY, ENDED, FREE, IDLE, LEAVING, STARTING
-from genii.supervise.machine import Adopted, BecameReady, Due, Exited, Failed, Life, Rules, StopWanted, step
+from genii.supervise.machine import (
+    Adopted,
+    BecameReady,
+    Due,
+    Exited,
+    Failed,
+    Life,
+    Rules,
+    Spawned,
+    StartWanted,
+    StopWanted,
+    step,
+)
 from genii.supervise.scaling import Member
 from genii.supervise.state import Restart, State
-from genii.system.process import reap, send_signal
+from genii.system.process import send_signal
+from genii.typed import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from genii.serve.model import Settings
@@ -58,13 +70,22 @@ def rules_of(settings: Settings) -> Rules:
 class Child:
     """One worker, through all its processes: who leaves after its share of requests is followed in the same slot."""
 
-    __slots__ = ("_proof", "_rules", "board", "generation", "key", "life", "pidfd", "place", "told")
+    __slots__ = (
+        "_proof", "_rules", "_untold", "board", "generation", "key", "life", "pid", "pidfd", "place", "started",
+        "status", "told",
+    )  # fmt: skip
 
     def __init__(self, key: int, generation: int, settings: Settings, board: Scoreboard) -> None:
         self.key = key
         self.generation = generation
         self.board = board
         self.life = Life()
+        """What the machine knows: that of the first of those who followed one another in order (see ``follow``)."""
+        self.pid = 0
+        self.started = 0.0
+        self.status: int | None = None
+        """How the last process ended: exit code, -N for signal N; None: not known."""
+        self._untold = False
         self.place = -1
         self.pidfd = -1
         self.told = 0
@@ -74,12 +95,43 @@ class Child:
 
     def handle(self, event: Event, now: float, chance: float = 0.5) -> tuple[Effect, ...]:
         """Give an event to the machine and return what has to be done."""
+        if self._untold:
+            self._tell_of_succession()
         self.life, effects = step(self.life, event, now, self._rules, chance)
         return effects
 
+    def born(self, pid: int, pidfd: int, now: float) -> None:
+        """Take note of the process that was forked for this slot."""
+        self.pid, self.pidfd, self.started = pid, pidfd, now
+
+    def follow(self, now: float) -> bool:
+        """Say whether this slot's next process may be forked at once, as the last one left in order.
+
+        The machine would decide so; it is told when it is asked next (``handle``). A server that replaces its workers
+        after few requests does nothing as often as this, and after a fork each page that the manager writes to has to
+        be copied.
+        """
+        if self.board.state(self.place) != LEAVING:
+            return False
+        if not self._untold:
+            if self.told or not self.life.wanted:
+                return False
+            if self.life.state is State.STARTING:
+                self.handle(BecameReady(), now)
+            self._untold = self.life.state is State.RUNNING
+        return self._untold
+
+    def _tell_of_succession(self) -> None:
+        """Tell the machine that its process has ended in order and that another one runs."""
+        self._untold = False
+        self.handle(Exited(0), self.started)
+        if self.life.state is not State.STARTING:  # it makes a pause where a life was short; there was none
+            self.handle(StartWanted(), self.started)
+        self.handle(Spawned(self.pid), self.started)
+
     def adopt(self, pid: int, place: int, now: float) -> None:
         """Take over a worker of the manager that was here before; raises ``ProcessLookupError``."""
-        self.pidfd = os.pidfd_open(pid)
+        self.born(pid, os.pidfd_open(pid), now)
         self.place = place
         self.handle(Adopted(pid, now), now)
 
@@ -116,7 +168,7 @@ class Child:
         """Tell the machine that its deadline has come."""
         if self.life.state is State.STARTING and self.state in (IDLE, BUSY, LEAVING):
             return self.handle(BecameReady(), now)
-        if self.life.state is State.STARTING and self.life.pid:
+        if self.life.state is State.STARTING and self.pid:
             return self.handle(Failed(f"not ready within {self._rules.ready_timeout:g} s", counts=True), now)
         return self.handle(Due(), now)
 
@@ -146,18 +198,30 @@ class Child:
         """
         return bool(self.told) and self.life.state is State.STOPPING and self.state in (IDLE, STARTING)
 
-    def ended(self, now: float, chance: float) -> tuple[int, int | None, tuple[Effect, ...]] | None:
-        """Take note that the process ended; returns (pid, how, what has to be done), None when it did not."""
-        ended, status = reap(self.pidfd)
-        if not ended:
-            return None
+    def reap(self) -> bool:
+        """Say whether the process has ended; then it is released, and ``status`` says how."""
+        try:
+            pid, status = os.waitpid(self.pid, os.WNOHANG)
+        except ChildProcessError:  # the program ignores SIGCHLD, so nobody is told
+            self.status = None
+        else:
+            if not pid:
+                return False
+            self.status = os.waitstatus_to_exitcode(status) if status else 0
         os.close(self.pidfd)
-        self.pidfd, self.told = -1, 0
-        pid = self.life.pid
-        done = self.state == LEAVING and status == 0
+        self.pidfd = -1
+        return True
+
+    def ended(self, now: float, chance: float) -> tuple[Effect, ...]:
+        """Take note that the process, which is reaped, is gone; returns what has to be done."""
+        self.told = 0
+        done = self.state == LEAVING and self.status == 0
         if self.place >= 0:
             self.board.free(self.place)
             self.place = -1
-        if self.life.state is State.STARTING and (done or now - self.life.started >= self._proof):
+        if self._untold:
+            self._tell_of_succession()
+        self.pid = 0
+        if self.life.state is State.STARTING and (done or now - self.started >= self._proof):
             self.handle(BecameReady(), now)
-        return pid, status, self.handle(Exited(status), now, chance)
+        return self.handle(Exited(self.status), now, chance)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import socket
 import stat
-from typing import TYPE_CHECKING
 
 from genii.errors import UsageError
 from genii.system.address import parse_address
 from genii.system.listen import listen_tcp, listen_unix
+from genii.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -13,21 +13,19 @@ import os
 import select
 import signal
 import time
-from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from genii.errors import GeniiError, UsageError
 from genii.events.signals import Signals
 from genii.serve import messages
-from genii.serve.crew import LOOK, Crew
+from genii.serve.crew import FOLLOWED, LOOK, STRANGER, Crew
 from genii.serve.plan import replace_generation
-from genii.serve.recruit import is_async
-from genii.serve.scoreboard import IDLE, TELL_READY, TELL_SATURATED, Scoreboard
+from genii.serve.recruit import is_async, rehearse
+from genii.serve.scoreboard import IDLE, TELL_READY, TELL_SATURATED
 from genii.serve.upgrade import Trial, replace_process
-from genii.serve.worker import rehearse
 from genii.supervise.scaling import Pace, scale
 from genii.system.memory import release_startup_memory
 from genii.system.notify import notify
+from genii.typed import TYPE_CHECKING
 from genii.units import format_signal, parse_signal
 
 if TYPE_CHECKING:
@@ -36,7 +34,7 @@ if TYPE_CHECKING:
 
     from genii.serve.child import Child
     from genii.serve.model import Handler, Settings
-    from genii.serve.scoreboard import Row
+    from genii.serve.scoreboard import Row, Scoreboard
     from genii.serve.upgrade import Handover
     from genii.supervise.scaling import Member
     from genii.system.pidfile import PidFile
@@ -67,9 +65,9 @@ class Manager:
         self.listeners = listeners
         self.pid = os.getpid()
         self.generation = 0
+        self.handler: Handler | None = None
+        """What serves a connection; ``on_reload`` may put another in its place. None: each worker loads its own."""
         self._load = load
-        self._handler: Handler | None = None
-        self._margin = _MARGIN
         self._board = board
         self._pid_file = pid_file
         self._directory = directory
@@ -93,16 +91,6 @@ class Manager:
         """Return what each worker is doing."""
         return self._board.rows(time.monotonic_ns())
 
-    @property
-    def handler(self) -> Handler | None:
-        """What serves a connection; ``on_reload`` may put another in its place. None: each worker loads its own."""
-        return self._handler
-
-    @handler.setter
-    def handler(self, handler: Handler) -> None:
-        self._handler = handler
-        self._margin = _MARGIN if is_async(handler) else 0.0
-
     def scale(self, minimum: int, maximum: int | None = None) -> None:
         """Change how many workers run; raises ``UsageError``."""
         maximum = minimum if maximum is None else maximum
@@ -110,6 +98,8 @@ class Manager:
             raise UsageError(f"{minimum} workers: at least one has to run")
         if maximum * 2 > self._board.capacity:
             raise UsageError(f"{maximum} workers: the scoreboard has room for {self._board.capacity // 2}")
+        from dataclasses import replace  # late: it is larger than all of us
+
         self.settings = replace(self.settings, bounds=replace(self.settings.bounds, minimum=minimum, maximum=maximum))
 
     def stop(self) -> None:
@@ -150,28 +140,35 @@ class Manager:
     def _preload(self) -> None:
         if self.settings.preload:
             self.handler = self._load()
-        practice = Scoreboard.create(1)
-        rehearse(practice, self._wake)
-        practice.close()
+        rehearse(self, self._wake)
         release_startup_memory()
         gc.freeze()  # collections in the workers would copy every page that they touch
 
     def _wait(self, signals: Signals) -> None:
-        """Wait for what happens, and handle it."""
-        timeout = self._next() - time.monotonic()
-        found = self._poll.poll(max(0.0, timeout) * 1000 if timeout < 1e6 else None)
-        self._now = time.monotonic()
-        for descriptor, _ in found:
-            if self._crew.ended(descriptor, self._now):
-                continue
-            if descriptor == self._wake:
-                with contextlib.suppress(BlockingIOError):
-                    os.eventfd_read(self._wake)
-            elif self._trial is not None and descriptor == self._trial.descriptor:
-                self._trial_ended()
-            else:
-                for number in signals.take():
-                    self._signalled(format_signal(number))
+        """Wait for what happens, and handle it; returns when something else may be wanted than there is."""
+        moment = self._next()
+        as_it_was = True
+        while as_it_was and self._now <= moment:
+            timeout = moment - time.monotonic()
+            found = self._poll.poll(max(0.0, timeout) * 1000 if timeout < 1e6 else None)
+            self._now = time.monotonic()
+            as_it_was = bool(found)
+            for descriptor, _ in found:
+                meaning = self._crew.ended(descriptor, self._now)
+                if meaning != FOLLOWED:
+                    as_it_was = False
+                    if meaning == STRANGER:
+                        self._attend(descriptor, signals)
+
+    def _attend(self, descriptor: int, signals: Signals) -> None:
+        if descriptor == self._wake:
+            with contextlib.suppress(BlockingIOError):
+                os.eventfd_read(self._wake)
+        elif self._trial is not None and descriptor == self._trial.descriptor:
+            self._trial_ended()
+        else:
+            for number in signals.take():
+                self._signalled(format_signal(number))
 
     def _next(self) -> float:
         """Return when to look again though nothing happens."""
@@ -188,7 +185,8 @@ class Manager:
     def patience(self) -> float:
         """After how many seconds a worker is killed whose request is still at work; 0: never."""
         timeout = self.settings.request_timeout
-        return timeout + self._margin if timeout else 0.0
+        cancels = self.handler is None or is_async(self.handler)
+        return timeout + (_MARGIN if cancels else 0.0) if timeout else 0.0
 
     # What ought to be.
 
@@ -199,6 +197,9 @@ class Manager:
             self._trial.kill()
         if not self._stopping:
             self._number()
+        self._crew.fork_waiting(self._now)
+        self._crew.tell_news()
+        if not self._stopping:
             self._announce()
 
     def _number(self) -> None:
@@ -348,9 +349,7 @@ class Manager:
         if status == 0 and not self._stopping:
             _signal.pthread_sigmask(_signal.SIG_BLOCK, self._crew.blocked)
             workers = [
-                (child.life.pid, child.place)
-                for child in self._crew.children.values()
-                if child.life.pid and child.place >= 0
+                (child.pid, child.place) for child in self._crew.children.values() if child.pid and child.place >= 0
             ]
             try:
                 replace_process(self.listeners, self._board, workers, self._pid_file, self._directory)

@@ -8,7 +8,11 @@ handlers either, and gets warnings and errors only, as logging does it.
 from __future__ import annotations
 
 import sys
-from typing import Any
+
+from genii.typed import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing import Any
 
 __all__ = ["debug", "error", "exception", "info", "warning"]
 

@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
-
 from genii.errors import UsageError
+from genii.record import record
 from genii.supervise.scaling import Bounds
+from genii.typed import TYPE_CHECKING
 from genii.units import parse_signal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from typing import Any, Literal, TypeAlias
 
     from genii.serve.manager import Manager
 
+    EventLoop: TypeAlias = Literal["auto", "asyncio", "uvloop"]
     Handler: TypeAlias = Callable[[Any, Any], object]
     Hook: TypeAlias = Callable[[Manager], object]
     ReapHook: TypeAlias = Callable[[Manager, int, int | None], object]
 
-__all__ = ["DEFAULT_SIGNALS", "EventLoop", "Settings", "worker_bounds"]
-
-EventLoop: TypeAlias = Literal["auto", "asyncio", "uvloop"]
+__all__ = ["DEFAULT_SIGNALS", "Settings", "worker_bounds"]
 
 DEFAULT_SIGNALS = {"TERM": "TERM", "HUP": "TERM", "INT": "TERM", "QUIT": "TERM"}
 """Signal that the manager gets -> what it sends to its workers for it."""
@@ -36,11 +35,12 @@ def worker_bounds(workers: int | tuple[int, int], *, grace: float = 10.0) -> Bou
     return Bounds(minimum, maximum, grace=grace, cooldown=min(1.0, grace))
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Settings:
     """Everything about a server but its handler, its sockets and its files; times in seconds, 0: no limit."""
 
     bounds: Bounds
+    signals: Mapping[str, str | None]
     max_requests: int = 0
     jitter: float = 0.1
     """By which fraction ``max_requests`` varies from worker to worker, downwards, so that not all leave at once."""
@@ -60,7 +60,6 @@ class Settings:
     """How many connections a worker serves at once when the handler is async."""
     event_loop: EventLoop = "auto"
     upgrade_timeout: float = 60.0
-    signals: Mapping[str, str | None] = field(default_factory=lambda: DEFAULT_SIGNALS)
     on_start: Hook | None = None
     before_fork: Hook | None = None
     after_fork: Hook | None = None

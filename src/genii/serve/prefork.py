@@ -8,7 +8,6 @@ import socket
 import sys
 import time
 from functools import partial
-from typing import TYPE_CHECKING
 
 from genii.errors import AlreadyRunning, NotRunning, TimedOut, UsageError
 from genii.serve import messages
@@ -20,6 +19,7 @@ from genii.serve.scoreboard import Scoreboard
 from genii.serve.upgrade import Handover, is_trial
 from genii.system.pidfile import PidFile
 from genii.system.process import open_process, send_signal
+from genii.typed import TYPE_CHECKING
 from genii.units import parse_size
 
 if TYPE_CHECKING:

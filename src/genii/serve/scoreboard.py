@@ -12,9 +12,9 @@ import mmap
 import os
 import stat
 import struct
-from typing import NamedTuple
 
 from genii.errors import NotRunning
+from genii.typed import NamedTuple
 
 __all__ = [
     "BUSY",
@@ -41,6 +41,7 @@ _HEADER_AT = 8
 _STATES_AT = 64
 PLACE_WORDS = 8
 """The words of a place: 64 bytes, a cache line for each worker."""
+_EMPTY = bytes(PLACE_WORDS * 8)
 PID, BEGAN, SERVED, ENDED, BORN = range(5)
 """The words of a worker: its pid, when its request began (0: none), requests served, when the last ended, its birth."""
 
@@ -141,14 +142,16 @@ class Scoreboard:
         found = self.memory.find(bytes([FREE]), _STATES_AT, _STATES_AT + self.capacity)
         if found < 0:
             return -1
-        place = found - _STATES_AT
-        start = self.word(place, 0)
-        for offset in range(PLACE_WORDS):
-            self._words[start + offset] = 0
-        self._words[start + BORN] = now_ns
-        self._words[start + ENDED] = now_ns
-        self.memory[found] = STARTING
-        return place
+        self.renew(found - _STATES_AT, now_ns)
+        return found - _STATES_AT
+
+    def renew(self, place: int, now_ns: int) -> None:
+        """Prepare a place that is taken for the next worker."""
+        start = self._words_at // 8 + place * PLACE_WORDS
+        self.memory[start * 8 : (start + PLACE_WORDS) * 8] = _EMPTY
+        words = self._words
+        words[start + BORN] = words[start + ENDED] = now_ns
+        self.memory[_STATES_AT + place] = STARTING
 
     def free(self, place: int) -> None:
         """Let another worker have the place."""

@@ -10,9 +10,9 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from typing import TYPE_CHECKING, NamedTuple
 
 from genii.system.process import reap, send_signal
+from genii.typed import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     import socket

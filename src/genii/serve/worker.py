@@ -11,7 +11,6 @@ import signal
 import socket
 import sys
 import time
-from typing import TYPE_CHECKING, Any
 
 from genii.serve import messages
 from genii.serve.listeners import timeval
@@ -27,22 +26,23 @@ from genii.serve.scoreboard import (
     TELL_READY,
     TELL_SATURATED,
 )
+from genii.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from typing import Any
 
     from genii.serve.model import Handler
     from genii.serve.scoreboard import Scoreboard
 
     Accept = Callable[[], tuple[int, Any]]
 
-__all__ = ["ORPHAN_PATIENCE", "Place", "Worker", "rehearse"]
+__all__ = ["ORPHAN_PATIENCE", "Place", "Worker", "flush", "watch_orphan"]
 
 ORPHAN_PATIENCE = 0.5
 """Seconds that a worker whose manager was killed has to finish its request."""
 _PAUSE = 0.05
 """Seconds to wait when the system (not this process) has run out of something."""
-_ROUNDS = 32
 _OUT_OF_DESCRIPTORS = 3
 """Exit code of a worker whose descriptors are used up: it, or its handler, leaks them."""
 
@@ -122,33 +122,33 @@ class Worker:
         *,
         receive_timeout: float,
         outgrown: Callable[[], bool] | None = None,
+        at_fork: Callable[..., object] = os.register_at_fork,
     ) -> None:
         self._handler = handler
         self._listeners = listeners
         self._place = place
         self._receive_timeout = receive_timeout
         self._outgrown = outgrown
+        self._at_fork = at_fork
         self._connected = self._connection_handler()
         self._manager = self._pid = 0
         self._stopping = False
-        self._null = -1
         self._bell = (-1, -1)
         self.code = 0
 
     def prepare(self, numbers: Sequence[int]) -> None:
         """Begin in this process; let the signals ``numbers`` mean: finish the request, then leave."""
         self._manager, self._pid = os.getppid(), os.getpid()
-        if len(self._listeners) == 1:
-            self._null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
-        else:
+        self._stopping = False
+        if len(self._listeners) > 1:
             self._bell = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
             signal.set_wakeup_fd(self._bell[1], warn_on_full_buffer=False)
         for number in numbers:
             _signal.signal(number, self._leave)
-        os.register_at_fork(after_in_child=self._forked)
 
     def run(self, lifetime: int) -> None:
         """Serve up to ``lifetime`` requests (-1: any number)."""
+        self._at_fork(after_in_child=self._forked)
         self.serve(lifetime, self._accept_one() if len(self._listeners) == 1 else self._accept_any())
         if self._pid != os.getpid():
             os._exit(0)  # the handler forked, and its child came back from it
@@ -253,28 +253,24 @@ class Worker:
             self._stopping = True  # this request was the last
 
     def _leave(self, *_: object) -> None:
+        if not self._stopping and len(self._listeners) == 1:
+            _replace_by_null(self._listeners[0].fileno())
         self._stopping = True
-        if self._null >= 0:
-            # An accept(2) that waits is interrupted and tried again: now it fails, and no client was taken.
-            os.dup2(self._null, self._listeners[0].fileno(), inheritable=False)
         watch_orphan(self._manager)
 
     def _forked(self) -> None:
         self._stopping = True
 
 
-def rehearse(board: Scoreboard, wake: int) -> None:
-    """Serve some connections from nobody, at a place of ``board`` that is nobody's.
-
-    The interpreter adapts its code as it runs. What it has adapted before the fork is shared; afterwards each worker
-    would do so in a copy of its own.
-    """
-    place = Place(board, wake)
-    place.occupy(board.take(0))
-    here, there = socket.socketpair()
-    with here, there:
-        worker = Worker(lambda *_: None, [here], place, receive_timeout=0.0)
-        worker.serve(_ROUNDS, lambda: (os.dup(there.fileno()), ""))
+def _replace_by_null(number: int) -> None:
+    """Let an accept(2) that waits, and is interrupted and tried again, fail: then no client was taken."""
+    try:
+        null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+    except OSError:  # no descriptor is left
+        os.close(number)
+    else:
+        os.dup2(null, number, inheritable=False)
+        os.close(null)
 
 
 def watch_orphan(manager: int) -> None:

@@ -14,16 +14,33 @@ one that means nothing there is listed as ``nothing``.
 from __future__ import annotations
 
 from enum import Enum, auto
-from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
 
 from genii.errors import InternalError
 from genii.supervise.state import Restart, State
+from genii.typed import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Protocol, TypeAlias
 
     from genii.backoff import Backoff
     from genii.supervise.model import Program
+
+    class Stopping(Protocol):
+        """How a process is asked to end; ``genii.supervise.model.Stop`` is that of a declared program."""
+
+        @property
+        def signal(self) -> int:
+            """The signal that asks it."""
+
+        @property
+        def timeout(self) -> float:
+            """Seconds until KILL."""
+
+        @property
+        def group(self) -> bool:
+            """Whether its whole process group is meant."""
+
 
 __all__ = [
     "TABLE",
@@ -42,7 +59,6 @@ __all__ = [
     "Spawned",
     "StartWanted",
     "StopWanted",
-    "Stopping",
     "Unwanted",
     "rules_for",
     "step",
@@ -61,22 +77,6 @@ _PAUSE = 1.0
 ended once a second, and what ends at once must not take a processor."""
 _HEARSAY = 5.0
 """Seconds for an adopted process to say that it is ready, if it has not said so to its dead supervisor already."""
-
-
-class Stopping(Protocol):
-    """How a process is asked to end; ``genii.supervise.model.Stop`` is that of a declared program."""
-
-    @property
-    def signal(self) -> int:
-        """The signal that asks it."""
-
-    @property
-    def timeout(self) -> float:
-        """Seconds until KILL."""
-
-    @property
-    def group(self) -> bool:
-        """Whether its whole process group is meant."""
 
 
 class Rules(NamedTuple):

@@ -8,10 +8,9 @@ piece of work (it ends by itself, to be replaced) gets its successor before it i
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
-
 from genii.errors import UsageError
+from genii.record import record
+from genii.typed import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["Bounds", "Member", "Pace", "Step", "scale"]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Bounds:
     """Between which numbers, and how fast; times in seconds.
 

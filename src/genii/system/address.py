@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from genii.errors import UsageError
+from genii.typed import NamedTuple
 
 __all__ = ["Address", "is_loopback", "parse_address"]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -129,9 +130,9 @@ def test_both_clients_print_the_same_with_both_daemons(folder: Path, peer: Path)
 
 def test_the_real_client_follows_a_log(daemon: Daemon, peer: Path) -> None:
     daemon.start(PROGRAMS)
-    with subprocess.Popen(
-        [str(peer / "supervisorctl"), "-c", str(daemon.config), "tail", "-f", "cat"], stdout=subprocess.PIPE, text=True
-    ) as tail:
+    words = [str(peer / "supervisorctl"), "-c", str(daemon.config), "tail", "-f", "cat"]
+    unbuffered = {**os.environ, "PYTHONUNBUFFERED": "1"}  # else it keeps what it says to itself
+    with subprocess.Popen(words, env=unbuffered, stdout=subprocess.PIPE, text=True) as tail:
         assert tail.stdout is not None
         assert tail.stdout.readline() == "==> Press Ctrl-C to exit <==\n"
         daemon.call("sendProcessStdin", "cat", "grüß dich\n")
