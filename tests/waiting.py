@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import select
 import time
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,7 +18,7 @@ _PATIENCE = 40.0
 """Seconds; a loaded machine takes its time."""
 
 
-def wait_until(condition: Callable[[], T], what: str = "what is waited for") -> T:
+def wait_until(condition: Callable[[], T | Literal[False]], what: str = "what is waited for") -> T:
     """Return the first true answer of a question that nobody answers by an event."""
     deadline = time.monotonic() + _PATIENCE
     while not (answer := condition()):

@@ -36,10 +36,18 @@ class BrokerMachine(RuleBasedStateMachine):
         self.now = 100.0
         self.wall = 1_700_000_000.0
         self.flying: Batch | None = None
+        self.commits = 0
 
-    @initialize(durable=st.booleans(), attempts=st.sampled_from([0, 2]), wakeup=st.sampled_from([0, 1, 2]))
-    def begin(self, durable: bool, attempts: int, wakeup: int) -> None:
-        self.broker = Broker(Settings(durable=durable, attempts=attempts, wakeup=wakeup, round_robin=attempts == 2))
+    @initialize(
+        durable=st.booleans(),
+        attempts=st.sampled_from([0, 2]),
+        wakeup=st.sampled_from([0, 1, 2]),
+        linger=st.sampled_from([0.0, 2.0]),
+    )
+    def begin(self, durable: bool, attempts: int, wakeup: int, linger: float) -> None:
+        self.broker = Broker(
+            Settings(durable=durable, attempts=attempts, wakeup=wakeup, round_robin=attempts == 2, linger=linger)
+        )
         self.broker.tick(self.now, self.wall)
         for _ in range(3):
             self.connect()
@@ -163,8 +171,11 @@ class BrokerMachine(RuleBasedStateMachine):
         batch, self.flying = self.flying, None
         assert batch is not None
         if works:
-            for job in self.broker.ledger.committed(batch):
-                assert job.handle in self.broker.jobs
+            segment = self.commits = self.commits + 1
+            got, left = self.broker.ledger.committed(batch, segment)
+            kept = [job for job in self.broker.jobs.values() if job.segment == segment]
+            assert len(kept) == got
+            assert len(left) <= got
         else:
             self.broker.ledger.refused(batch, "no space")
 
@@ -200,6 +211,16 @@ class BrokerMachine(RuleBasedStateMachine):
         for peer in self.peers:
             assert all(self.broker.jobs[handle].worker is peer for handle in peer.jobs)
             assert all(peer in self.broker.jobs[handle].listeners for handle in peer.listening)
+
+    @invariant()
+    def who_is_kept_waiting_is_answered_in_time(self) -> None:
+        if not hasattr(self, "broker"):
+            return
+        kept = [peer for peer in self.peers if peer.asked]
+        assert all(peer.asleep and peer.woken_for is None for peer in kept)
+        assert not any(function.queued for peer in kept for function in peer.abilities)
+        delay = self.broker.next_tick(self.now, self.wall)
+        assert not kept or (delay is not None and delay <= 2.0)
 
     @invariant()
     def nobody_sleeps_while_a_job_waits_unless_somebody_was_called_for_it(self) -> None:

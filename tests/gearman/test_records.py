@@ -3,7 +3,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from genii.gearman.records import Ended, Submitted, encode_batch, encode_ended, encode_submitted, scan
+from genii.gearman.records import Ended, Submitted, encode_batch, encode_body, encode_ended, encode_submitted, scan
 
 number = st.integers(0, 2**63)
 submitted = st.builds(
@@ -56,3 +56,14 @@ def test_damage_in_the_middle_loses_that_batch_only(
 def test_survives_garbage(data: bytes) -> None:
     found = scan(data)
     assert found.records == []
+
+
+@given(st.lists(record, max_size=2), number, st.integers(0, 2), st.binary(max_size=9), st.binary(max_size=99))
+def test_a_submit_is_kept_as_it_came(
+    others: list[Submitted | Ended], number: int, priority: int, unique: bytes, payload: bytes
+) -> None:
+    unique = unique.replace(b"\0", b"")
+    kept = encode_body(number, priority, b"\0".join((b"name", unique, payload)))
+    around = [encode(item) for item in others]
+    found = scan(encode_batch([*around, kept, *around]))
+    assert found.records == [*others, Submitted(number, priority, 0, b"name", unique, b"", payload), *others]

@@ -12,6 +12,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.waiting import wait_until
 
 from genii.serve.scoreboard import Scoreboard
 
@@ -28,16 +29,6 @@ def handle(connection, peer):
     text = connection.recv(2000)
     connection.sendall(b"%d %s" % (os.getpid(), text))
 """
-
-
-def wait_until(condition: Callable[[], Any], what: str) -> Any:
-    """Return the first true answer of a question that nobody answers by an event."""
-    deadline = time.monotonic() + PATIENCE
-    while time.monotonic() < deadline:
-        if answer := condition():
-            return answer
-        time.sleep(0.01)
-    raise AssertionError(f"{what} did not happen")
 
 
 def alive(pid: int) -> bool:

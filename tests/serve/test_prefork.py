@@ -13,6 +13,7 @@ import time
 from typing import TYPE_CHECKING, Self
 
 import pytest
+from tests.waiting import wait_until
 
 from genii.errors import AlreadyRunning, NotRunning, UsageError
 from genii.serve.prefork import prefork, stop_server
@@ -20,7 +21,7 @@ from genii.serve.scoreboard import Scoreboard
 from genii.system.notify import NotifySocket
 from genii.system.pidfile import PidFile
 
-from .conftest import PATIENCE, Server, alive, wait_until
+from .conftest import PATIENCE, Server, alive
 
 if TYPE_CHECKING:
     from collections.abc import Callable

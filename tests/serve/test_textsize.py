@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.waiting import wait_until
 
-from .conftest import alive, children, wait_until
+from .conftest import alive, children
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

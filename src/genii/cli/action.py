@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 import sys
-from typing import TYPE_CHECKING, Any
 
 from genii.cli.connect import connect, explain_unknown
 from genii.cli.terminal import Paint
 from genii.errors import CheckFailed, TimedOut
+from genii.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
+    from typing import Any
 
     from genii.control.rows import ResultRow
 

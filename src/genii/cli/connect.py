@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
 from genii.config.find import SYSTEM_FILE, find
 from genii.config.ini.place import is_ini, state_dir
 from genii.control.client import Client
 from genii.errors import NotAllowed, UnknownProgram, UsageError
 from genii.system.address import Address, parse_address
+from genii.typed import TYPE_CHECKING
 from genii.units import parse_duration
 
 if TYPE_CHECKING:

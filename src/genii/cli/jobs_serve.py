@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 __all__ = ["configure", "run"]
 
+LINGER = 0.002
+"""Seconds for which a busy worker may be kept waiting for its next job."""
 _LEVELS = {
     "FATAL": 50, "ALERT": 50, "CRITICAL": 50, "ERROR": 40, "WARNING": 30, "NOTICE": 20, "INFO": 20, "DEBUG": 10,
 }  # fmt: skip
@@ -202,6 +204,7 @@ def _settings(options: argparse.Namespace) -> Settings:
         attempts=options.job_retries,
         round_robin=options.round_robin,
         wakeup=options.worker_wakeup,
+        linger=LINGER,
         exceptions=options.exceptions,
         max_body=size,
         version=__version__,

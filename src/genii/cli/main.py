@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING, NamedTuple
 
 from genii.cli.table import COMMANDS, GROUPS
 from genii.errors import ConfigError, GeniiError, UsageError
+from genii.typed import TYPE_CHECKING, NamedTuple
 from genii.version import __version__
 
 if TYPE_CHECKING:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from genii.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from genii.cli.terminal import Paint

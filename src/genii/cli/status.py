@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import sys
 import time
-from typing import TYPE_CHECKING
 
 from genii.cli.action import add_json, print_json
 from genii.cli.connect import connect, explain_unknown
 from genii.cli.parser import add_names
 from genii.cli.remark import remark
 from genii.cli.terminal import STATE_COLOURS, Paint, format_table, table_width
+from genii.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import argparse

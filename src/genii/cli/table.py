@@ -5,7 +5,7 @@ A module has ``configure(parser)``, which adds its options, and ``run(options)``
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from genii.typed import NamedTuple
 
 __all__ = ["COMMANDS", "GROUPS", "Command"]
 

@@ -7,17 +7,18 @@ import os
 import socket
 import sys
 import time
-from typing import TYPE_CHECKING, Any
 
 from genii.control.refusal import error_from_json
 from genii.control.response import read_body, read_head
 from genii.errors import NotAllowed, NotRunning, PeerError, TimedOut
 from genii.events.percent import quote
 from genii.events.sse import EventReader
+from genii.typed import TYPE_CHECKING
 from genii.units import format_duration
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+    from typing import Any
 
     from genii.control.response import Head
     from genii.control.rows import (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from genii.typed import NamedTuple
 
 __all__ = ["HEARTBEAT", "EventReader", "ServerEvent", "render_event"]
 

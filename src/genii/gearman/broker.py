@@ -5,9 +5,9 @@ The shell gives each connection a ``Peer``, hands over what arrives with ``recei
 when the shell has told that their batch of journal records was written (see ``ledger``).
 
 Where gearmand 1.1 and the PROTOCOL text differ, gearmand is followed. On purpose different: priorities hold across the
-functions of a worker (as in gearmand 2), a job wakes one worker and another one if that does not come, jobs of a
-vanished worker go back to the front, an abandoned or cancelled job is gone at once, a background submit keeps
-a job that foreground clients share.
+functions of a worker (as in gearmand 2), a job wakes one worker and another one if that does not come, a worker that
+asks between two jobs is told a moment later that there is none, jobs of a vanished worker go back to the front, an
+abandoned or cancelled job is gone at once, a background submit keeps a job that foreground clients share.
 """
 
 from __future__ import annotations
@@ -34,7 +34,6 @@ __all__ = ["Broker"]
 
 MAX_LINE = 8192
 """The longest line of the text protocol, in bytes."""
-_NO_JOB = encode(Kind.NO_JOB)
 _UNPACK = Struct(">QI").unpack_from
 """A header as two numbers: its magic and type together, which take one look-up, and the size."""
 _PACK = HEADER.pack
@@ -73,6 +72,8 @@ class Broker(Queues):
     def receive(self, peer: Peer, data: bytes, now: float) -> None:
         """Take bytes that arrived on a connection, at ``now`` monotonic seconds, and act on whole packets and lines."""
         self._now = now
+        if peer.asked:
+            self._refuse(peer)  # it does not wait for the answer
         if peer.rest:
             peer.rest.append(data)
             peer.rest_size += len(data)
@@ -157,13 +158,14 @@ class Broker(Queues):
     # -- submitting --------------------------------------------------------------------------------------------------
 
     def _submit(self, peer: Peer, code: int, data: bytes, start: int, stop: int) -> None:
+        body = data[start:stop]
         try:
-            name, unique, payload = data[start:stop].split(b"\0", 2)
+            name, unique, payload = body.split(b"\0", 2)
         except ValueError:
             self._malformed(peer, code)
             return
         priority, background = _SUBMITS[code]
-        self._accept(peer, name, unique, payload, priority, background)
+        self._accept(peer, name, unique, payload, priority, background, body)
 
     def _accept(  # one argument per field of a packet
         self,
@@ -173,6 +175,7 @@ class Broker(Queues):
         payload: bytes,
         priority: int,
         background: bool,
+        body: bytes = b"",
         reducer: bytes = b"",
         when: int = 0,
     ) -> None:
@@ -192,23 +195,23 @@ class Broker(Queues):
         self.submitted += 1
         digits = str(number).encode()
         handle = self._prefix + digits
-        if background:
+        durable = background and self._durable
+        if durable:
+            job = Job(handle, function, unique, payload, priority, True, _COMMITTING, (), None, number)
+        elif background:
             job = Job(handle, function, unique, payload, priority, True, _QUEUED)
         else:
             job = Job(handle, function, unique, payload, priority, False, _QUEUED, (peer,))
             peer.listening[handle] = job
-        if reducer:
+        if reducer or when:
             job.reducer = reducer
-        if when:
             job.when = when
         self.jobs[handle] = job
         if key:
             function.by_unique[key] = job
-        if background and self._durable:
-            job.state = _COMMITTING
-            job.number = number
+        if durable:
             function.waiting += 1
-            self.ledger.persist(peer, job, self._created[len(digits)] + digits)
+            self.ledger.persist(peer, job, body, self._created[len(digits)] + digits)
             return
         peer.emit(self._created[len(digits)] + digits)
         if when:
@@ -235,9 +238,9 @@ class Broker(Queues):
         """Let a submit join a job that is there already."""
         if background:
             job.background = True
-            if self._durable and not job.kept:
+            if self._durable and job.segment < 0:
                 job.number = int(job.handle.rpartition(b":")[2])
-                self.ledger.persist(peer, job, encode(Kind.JOB_CREATED, job.handle))
+                self.ledger.persist(peer, job, b"", encode(Kind.JOB_CREATED, job.handle))
                 return
         else:
             # a connection that asks twice is answered twice
@@ -296,7 +299,7 @@ class Broker(Queues):
         for function in list(peer.abilities):
             self._unregister(peer, function)
 
-    def _grab(self, peer: Peer, code: int, _data: bytes, _start: int, _stop: int) -> None:
+    def _grab(self, peer: Peer, code: int, data: bytes, _start: int, stop: int) -> None:
         if peer.asleep or peer.woken_for is not None:
             self._leave_sleep(peer)
         job = self._take(peer)
@@ -304,7 +307,10 @@ class Broker(Queues):
             self._woken.pop(peer, None)
             self._pass_on(peer, job)
         if job is None:
-            peer.emit(_NO_JOB)
+            if peer.eager and stop == len(data):
+                self._keep_waiting(peer, code)
+            else:
+                self._refuse(peer)
             return
         handle, function = job.handle, job.function
         job.state = _RUNNING
@@ -330,6 +336,16 @@ class Broker(Queues):
             unique = job.unique
             head = _PACK(RESPONSE, _ASSIGN_UNIQ, size + len(unique) + 1) + handle
             peer.emit(b"\0".join((head, name, unique, payload)))
+
+    def _call(self, peer: Peer, function: Function) -> None:
+        """Give a worker that waits for an answer its job at once, and call any other one."""
+        if not peer.asked:
+            super()._call(peer, function)
+            return
+        code, peer.asked = peer.asked, 0
+        del self._kept[peer]
+        self._grab(peer, code, b"", 0, 0)
+        self.touch(peer)
 
     def _pre_sleep(self, peer: Peer, _code: int, _data: bytes, _start: int, _stop: int) -> None:
         if peer.woken_for is not None:

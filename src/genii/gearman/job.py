@@ -42,10 +42,8 @@ class Job(msgspec.Struct, gc=False, eq=False):
     listeners: tuple[Peer, ...] = ()
     worker: Peer | None = None
     number: int = 0
-    kept: bool = False
-    """Whether the journal has told that it has the job."""
     segment: int = -1
-    """Which part of the journal has the job; kept for the journal."""
+    """Which part of the journal has the job; -1: none has told that it does."""
     retries: int = 0
     progress: tuple[bytes, bytes] | None = None
     """Numerator and denominator of the last WORK_STATUS."""

@@ -6,6 +6,7 @@ Everything here is mutable and holds no rule of its own: the broker decides.
 from __future__ import annotations
 
 from collections import deque
+from math import inf
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -109,9 +110,9 @@ class Peer:
     """One connection as the broker sees it: what it can do, what it has, and the bytes that wait to be sent to it."""
 
     __slots__ = (
-        "abilities", "address", "asleep", "begun", "client_id", "closing", "descriptor", "dirty", "emit", "excepted",
-        "exceptions", "flight", "held", "jobs", "link", "listening", "local", "need", "order", "out", "rest",
-        "rest_size", "timed", "woken_at", "woken_for",
+        "abilities", "address", "asked", "asleep", "begun", "client_id", "closing", "descriptor", "dirty", "eager",
+        "emit", "excepted", "exceptions", "flight", "held", "jobs", "link", "listening", "local", "need", "order",
+        "out", "refused_at", "rest", "rest_size", "timed", "woken_at", "woken_for",
     )  # fmt: skip
 
     def __init__(self, descriptor: int = 0, address: str = "", *, local: bool = False) -> None:
@@ -155,5 +156,11 @@ class Peer:
         self.listening: dict[bytes, Job] = {}
         """The foreground jobs whose results it wants, by handle."""
         self.asleep = False
+        self.asked = 0
+        """The request for a job that is kept waiting, as magic and type; 0: none. Meanwhile it counts as asleep."""
+        self.eager = False
+        """Whether its next request is kept waiting when there is no job."""
+        self.refused_at = -inf
+        """When it was told that there is no job."""
         self.woken_for: Function | None = None
         self.woken_at = 0.0

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from genii.gearman.job import Job, State
 from genii.gearman.protocol import Kind
 from genii.gearman.protocol import response as encode
-from genii.gearman.records import Submitted, encode_ended, encode_submitted
+from genii.gearman.records import Submitted, encode_body, encode_ended, encode_submitted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Batch", "Ledger"]
 
-_COMMITTING, _GONE = State.COMMITTING.value, State.GONE.value
+_COMMITTING, _QUEUED, _GONE = State.COMMITTING.value, State.QUEUED.value, State.GONE.value
 
 
 class Batch:
@@ -38,7 +38,7 @@ class Batch:
         self.jobs: list[Job] = []
         self.moved: list[Job] = []
         self.ended: list[int] = []
-        self.acknowledgements: list[tuple[list[bytes], int]] = []
+        self.acknowledgements: list[bytes] = []
         self.peers: dict[Peer, None] = {}
 
 
@@ -53,17 +53,20 @@ class Ledger:
 
     # -- what the broker calls -------------------------------------------------------------------------------------
 
-    def persist(self, peer: Peer, job: Job, acknowledgement: bytes) -> None:
-        """Put a job into the batch; its acknowledgement, and all that comes after it, waits for the batch."""
+    def persist(self, peer: Peer, job: Job, body: bytes, acknowledgement: bytes) -> None:
+        """Put a job into the batch; its acknowledgement, and all that comes after it, waits for the batch.
+
+        ``body`` is that of the packet that submitted it, where that says all; else nothing.
+        """
         batch = self.batch
-        batch.records.append(_record(job))
+        batch.records.append(encode_body(job.number, job.priority, body) if body else _encode_job(job))
         batch.jobs.append(job)
+        batch.acknowledgements.append(acknowledgement)
         if peer.held is None:
             peer.held = []
             peer.emit = peer.held.append
         batch.peers[peer] = None
-        batch.acknowledgements.append((peer.held, len(peer.held)))
-        peer.held.append(acknowledgement)
+        peer.emit(acknowledgement)
 
     def end(self, job: Job) -> None:
         """Note that a job that was put into a batch will not run again."""
@@ -87,29 +90,45 @@ class Ledger:
             peer.emit = peer.held.append
         return batch
 
-    def committed(self, batch: Batch) -> list[Job]:
-        """Take note that a batch is safe: release its acknowledgements, queue its jobs; return those still alive."""
+    def committed(self, batch: Batch, segment: int) -> tuple[int, list[int]]:
+        """Take note that a batch is safe in this segment: release its acknowledgements, queue its jobs.
+
+        Returns how many jobs the segment got by that, and for each that was in another one before, in which.
+        """
         self._release(batch)
-        alive = []
-        for job in batch.jobs:
-            job.kept = True
-            if job.state == _COMMITTING:
-                job.function.waiting -= 1
+        got, left = 0, []
+        for job in batch.jobs + batch.moved:
+            if job.state == _GONE:
+                continue
+            before = job.segment
+            if before != segment:
+                job.segment = segment
+                got += 1
+                if before >= 0:
+                    left.append(before)
+            if job.state != _COMMITTING:
+                continue
+            function = job.function
+            function.waiting -= 1
+            if job.when or function.sleepers:
                 self._broker.admit(job)
-            if job.state != _GONE:
-                alive.append(job)
-        alive += [job for job in batch.moved if job.state != _GONE]
-        return alive
+            else:
+                job.state = _QUEUED
+                function.queues[job.priority].append(job)
+                function.queued += 1
+        return got, left
 
     def refused(self, batch: Batch, reason: str) -> None:
         """Take note that a batch could not be written: its clients are told, its jobs dropped, ends of jobs kept."""
         answer = encode(Kind.ERROR, b"QUEUE_ERROR", reason.encode())
-        for held, index in batch.acknowledgements:
-            held[index] = answer
+        # known by identity: an equal packet may tell somebody of a foreground job, which goes on
+        refused = set(map(id, batch.acknowledgements))
+        for peer in batch.peers:
+            peer.flight = [answer if id(packet) in refused else packet for packet in peer.flight or ()]
         self._broker.refused_jobs += len(batch.acknowledgements)
         tried_again = {job.handle for job in self.batch.jobs}
         for job in batch.jobs:
-            if not job.kept and job.handle not in tried_again:
+            if job.segment < 0 and job.handle not in tried_again:
                 self._unpersist(job)
         self._release(batch)
         ends = [record for record in batch.records if record[:1] == b"D"]
@@ -137,7 +156,7 @@ class Ledger:
         """Put the records of jobs that still live into the next batch, so that their older ones can be deleted."""
         for job in jobs:
             if job.state != _GONE and job.number:
-                self.batch.records.append(_record(job))
+                self.batch.records.append(_encode_job(job))
                 self.batch.moved.append(job)
 
     def _release(self, batch: Batch) -> None:
@@ -168,5 +187,6 @@ class Ledger:
                 self._broker.drop(job)
 
 
-def _record(job: Job) -> bytes:
+def _encode_job(job: Job) -> bytes:
+    """Write the record of a job, whatever it is like."""
     return encode_submitted(job.number, job.priority, job.when, job.function.name, job.unique, job.reducer, job.payload)

@@ -40,7 +40,7 @@ class Link:
     """A connection: moves bytes between its socket and the broker."""
 
     __slots__ = (
-        "_receive", "_recv", "_send", "backlog", "peer", "progress_at", "reactor", "reading", "server", "socket",
+        "_broker", "_recv", "_send", "backlog", "peer", "progress_at", "reactor", "reading", "server", "socket",
         "waiting",
     )  # fmt: skip
 
@@ -58,7 +58,7 @@ class Link:
         self.progress_at = 0.0
         self._recv = connection.recv
         self._send: Callable[[bytes | memoryview], int] = connection.send
-        self._receive = server.broker.receive
+        self._broker = server.broker
 
     def ready(self, events: int) -> None:
         """Read or write, as epoll says."""
@@ -90,7 +90,7 @@ class Link:
             self.close()
             return
         try:
-            self._receive(self.peer, data, self.reactor.now)
+            self._broker.receive(self.peer, data, self.reactor.now)
         except Exception:
             _log.exception("cut %s: an internal error, please report it", self.peer.address)
             self.close()

@@ -27,6 +27,7 @@ POISON = 3
 """After so many attempts a job goes to the end of its queue, so that one that kills its workers can't block it."""
 
 _NOOP = encode(Kind.NOOP)
+_NO_JOB = encode(Kind.NO_JOB)
 _COMMITTING, _SCHEDULED, _QUEUED, _RUNNING, _GONE = (state.value for state in State)
 _PRIORITIES = (HIGH, NORMAL, LOW)
 
@@ -49,6 +50,7 @@ class Queues:
         self.submitted = self.completed = self.failed = self.requeued = self.refused_jobs = 0
 
         self._wakeup = self.settings.wakeup
+        self._linger = self.settings.linger
         self._round_robin = self.settings.round_robin
         self._prefix = self.settings.prefix[: MAX_HANDLE - 20] + b":"
         self._counter = 0
@@ -58,6 +60,8 @@ class Queues:
         self._timeouts: list[tuple[float, int, Job, int]] = []
         self._scheduled: list[tuple[int, int, Job]] = []
         self._woken: dict[Peer, None] = {}
+        self._kept: dict[Peer, float] = {}
+        """Workers whose request is kept waiting, and until when; the first one first."""
 
     # -- life of connections -----------------------------------------------------------------------------------------
 
@@ -74,6 +78,7 @@ class Queues:
         peer.closing = True
         peer.out.clear()
         self._leave_sleep(peer)
+        self._kept.pop(peer, None)
         for function in peer.abilities:
             function.workers -= 1
             function.sleepers.pop(peer, None)
@@ -108,6 +113,9 @@ class Queues:
         for peer in late:
             del self._woken[peer]
             self._pass_on(peer, None)
+        for peer in [peer for peer, until in self._kept.items() if until <= now]:
+            peer.eager = False
+            self._refuse(peer)
 
     def next_tick(self, now: float, wall: float) -> float | None:
         """Return the seconds until ``tick`` has something to do; None: nothing is due."""
@@ -118,6 +126,9 @@ class Queues:
             delays.append(self._scheduled[0][0] - wall)
         for peer in self._woken:
             delays.append(peer.woken_at + PATIENCE - now)
+            break
+        for until in self._kept.values():
+            delays.append(until - now)
             break
         return max(0.0, min(delays)) if delays else None
 
@@ -202,7 +213,6 @@ class Queues:
         function = self.function(record.function)
         job = Job(handle, function, record.unique, record.payload, record.priority, True, _COMMITTING)
         job.number = record.number
-        job.kept = True
         job.reducer = record.reducer
         job.when = record.when
         self.jobs[handle] = job
@@ -253,12 +263,14 @@ class Queues:
         return None
 
     def _wake(self, function: Function) -> None:
-        """Wake as many workers for a job as is set, those that sleep longest first."""
+        """Wake as many workers for a job as is set, those that sleep longest first; before them one that is awake."""
         sleepers = function.sleepers
         wanted = self._wakeup or len(sleepers)
-        while sleepers and wanted:
+        while sleepers and wanted and function.queued:
             wanted -= 1
-            peer = next(iter(sleepers))
+            peer = next(reversed(sleepers))
+            if not peer.asked:
+                peer = next(iter(sleepers))
             for other in peer.order:
                 other.sleepers.pop(peer, None)
             peer.asleep = False
@@ -266,6 +278,8 @@ class Queues:
 
     def _call(self, peer: Peer, function: Function) -> None:
         """Tell a worker to ask for a job, and remember for which one, in case that it does not."""
+        if self._now - peer.refused_at < self._linger:
+            peer.eager = True
         peer.woken_for = function
         peer.woken_at = self._now
         self._woken[peer] = None
@@ -282,6 +296,25 @@ class Queues:
             return
         if function.queued and function.sleepers:
             self._wake(function)
+
+    def _keep_waiting(self, peer: Peer, code: int) -> None:
+        """Let a worker wait for an answer: the job that it is hoped comes soon saves both sides a sleep and a call."""
+        if not self._kept:
+            self.rescheduled = True
+        self._kept[peer] = self._now + self._linger
+        peer.asked = code
+        peer.asleep = True
+        for function in peer.order:
+            function.sleepers[peer] = None
+
+    def _refuse(self, peer: Peer) -> None:
+        """Tell a worker that there is no job, now or after it was kept waiting."""
+        if peer.asked:
+            peer.asked = 0
+            del self._kept[peer]
+            self._leave_sleep(peer)
+        peer.refused_at = self._now
+        self._send(peer, _NO_JOB)
 
     def _leave_sleep(self, peer: Peer) -> None:
         if peer.asleep:

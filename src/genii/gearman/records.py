@@ -3,8 +3,11 @@
 A segment is a file of batches. A batch is a header (magic, length of its records, their CRC-32) and records; it counts
 as a whole or not at all. Integers are little-endian. A record is a submitted job or the end of one::
 
+    B  number:8  priority:1  size:4  then function NUL unique NUL payload, just as they were submitted
     S  number:8  priority:1  when:8  function:2 unique:1 reducer:2 payload:4 (lengths)  then the four
     D  number:8
+
+B is what most submits become, because it is made in no time; S says all that there is to say of any job.
 """
 
 from __future__ import annotations
@@ -13,12 +16,25 @@ from struct import Struct
 from typing import NamedTuple
 from zlib import crc32
 
-__all__ = ["BATCH", "MAGIC", "Ended", "Scan", "Submitted", "encode_batch", "encode_ended", "encode_submitted", "scan"]
+__all__ = [
+    "BATCH",
+    "MAGIC",
+    "Ended",
+    "Scan",
+    "Submitted",
+    "encode_batch",
+    "encode_body",
+    "encode_ended",
+    "encode_submitted",
+    "scan",
+]
 
 MAGIC = b"\xf1GJ1"
 BATCH = Struct("<4sII")
 _SUBMITTED = Struct("<cQBqHBHI")
+_BODY = Struct("<cQBI")
 _ENDED = Struct("<cQ")
+_pack_body = _BODY.pack
 
 
 class Submitted(NamedTuple):
@@ -45,6 +61,11 @@ def encode_submitted(
     """Write the record of an accepted job."""
     sizes = len(function), len(unique), len(reducer), len(payload)
     return _SUBMITTED.pack(b"S", number, priority, when, *sizes) + b"%b%b%b%b" % (function, unique, reducer, payload)
+
+
+def encode_body(number: int, priority: int, body: bytes) -> bytes:
+    """Write the record of a job that was submitted with this body and runs as soon as it can."""
+    return _pack_body(b"B", number, priority, len(body)) + body
 
 
 def encode_ended(number: int) -> bytes:
@@ -115,7 +136,13 @@ def _records(body: bytes) -> list[Submitted | Ended]:
     records: list[Submitted | Ended] = []
     position, end = 0, len(body)
     while position < end:
-        if body[position] == 0x53:  # S
+        if body[position] == 0x42:  # B
+            _, number, priority, size = _BODY.unpack_from(body, position)
+            position += _BODY.size
+            function, unique, payload = body[position : position + size].split(b"\0", 2)
+            position += size
+            records.append(Submitted(number, priority, 0, function, unique, b"", payload))
+        elif body[position] == 0x53:  # S
             _, number, priority, when, *sizes = _SUBMITTED.unpack_from(body, position)
             position += _SUBMITTED.size
             parts = []

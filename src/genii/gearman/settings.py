@@ -20,6 +20,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Whether a worker is served its functions in turn instead of in the order of their registration."""
     wakeup: int = 1
     """How many sleeping workers are woken for a job; 0: all."""
+    linger: float = 0.0
+    """Seconds for which a worker that asks for a job when there is none is kept waiting for the next one, if the last
+    time that it was sent to sleep it was called again as soon; 0: no time at all."""
     exceptions: bool = False
     """Whether every client gets exceptions, not only those that asked for them."""
     max_body: int = MAX_BODY
