@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -288,3 +290,24 @@ def test_a_farm_of_servers_is_nobodys_program(tmp_path: Path) -> None:
     assert list(programs) == ["t"]
     assert programs["t"].command[5:] == ("-s", "a:4730", "-s", "b:4730")
     assert programs["t"].depends_on == ()
+
+
+class Interrupted(dict[str, str]):
+    """Variables of somebody who presses Ctrl-C while they are read."""
+
+    went_on = False
+
+    def __getitem__(self, name: str) -> str:
+        signal.raise_signal(signal.SIGINT)
+        self.went_on = True
+        return super().__getitem__(name)
+
+    def get(self, name: str, default: Any = None) -> Any:
+        return self[name] if name in self else default
+
+
+def test_an_interrupt_waits_until_the_configuration_is_read(tmp_path: Path) -> None:
+    variables = Interrupted(WORD="hello")
+    with pytest.raises(KeyboardInterrupt):
+        read(tmp_path, '[program.web]\ncommand = "run ${WORD}"\n', variables)
+    assert variables.went_on

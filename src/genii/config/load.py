@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import signal
 import stat
 import sys
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -18,7 +20,7 @@ from genii.config.source import Faults, Scope, Source
 from genii.errors import ConfigError, Problem
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from genii.config.deploy import Deployment
     from genii.config.fleet import FleetSettings
@@ -60,6 +62,20 @@ def load(path: str, environ: Mapping[str, str] | None = None) -> Settings:
     return examination.settings
 
 
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Leave Ctrl-C for afterwards: Python crashes in msgspec 0.22 where it comes while that looks at a type.
+
+    Nothing in here waits for anybody: only regular files are read.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@_undisturbed()
 def examine(path: str, environ: Mapping[str, str] | None = None) -> Examination:
     """Read a configuration and tell all that is wrong or doubtful about it; starts nothing."""
     environ = dict(os.environ) if environ is None else environ
@@ -80,6 +96,7 @@ def examine(path: str, environ: Mapping[str, str] | None = None) -> Examination:
     return Examination(path, msgspec.structs.replace(settings, files=files), faults, scopes)
 
 
+@_undisturbed()
 def load_fleet(path: str, environ: Mapping[str, str] | None = None) -> FleetSettings:
     """Read only what a configuration says of remote hosts.
 
@@ -95,6 +112,7 @@ def load_fleet(path: str, environ: Mapping[str, str] | None = None) -> FleetSett
     return found
 
 
+@_undisturbed()
 def load_deployments(path: str, environ: Mapping[str, str] | None = None) -> tuple[dict[str, Deployment], str]:
     """Read only what a configuration says of releases; return that, and the state directory.
 
