@@ -303,7 +303,10 @@ class Interrupted(dict[str, str]):
         return super().__getitem__(name)
 
     def get(self, name: str, default: Any = None) -> Any:
-        return self[name] if name in self else default
+        try:
+            return self[name]
+        except KeyError:
+            return default
 
 
 def test_an_interrupt_waits_until_the_configuration_is_read(tmp_path: Path) -> None:
