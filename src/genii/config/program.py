@@ -69,6 +69,7 @@ _SECRET = re.compile(r"PASSW|PASSPHRASE|SECRET|TOKEN|CREDENTIAL|(?:^|_)(?:API|PR
 _VARIABLE = re.compile(r"[^=\0\s][^=\0]*")
 _MOST_PROCESSES = 10_000
 _ANY_PROCESS: dict[str, str | int] = {"process_num": 0, "process_name": "x"}
+_BACKOFF = Backoff()
 _WORKER_READY = Ready(probe=Probe(kind=ProbeKind.NOTIFY))
 """A worker says when its class is loaded and it asks for jobs."""
 
@@ -253,7 +254,7 @@ class _Reader:
             check_timeout=self.positive(("check_timeout",), table.check_timeout, 60.0),
             restart=self.restart(),
             exit_codes=share(tuple(table.exit_codes)) if table.exit_codes is not UNSET else (0,),
-            backoff=share(self.backoff()),
+            backoff=self.backoff(),
             stop=share(self.stop()),
             reload_signal=self.parsed(("reload",), table.reload, parts.reload_signal, 1),
             recycle=share(self.recycle()),
@@ -440,18 +441,20 @@ class _Reader:
 
     def backoff(self) -> Backoff:
         """Return the waits between attempts."""
-        table, standard = self.table.backoff, Backoff()
+        table, standard = self.table.backoff, _BACKOFF
         if table is UNSET:
             return standard
         initial = self.duration(("backoff", "initial"), table.initial, standard.initial)
         cap = self.duration(("backoff", "cap"), table.cap, max(initial, standard.cap))
         if cap < initial:
             self.scope.error(("backoff", "cap"), "is shorter than the first wait (initial); make it longer")
-        return Backoff(
-            initial=initial,
-            factor=standard.factor if table.factor is UNSET else table.factor,
-            cap=cap,
-            jitter=standard.jitter if table.jitter is UNSET else table.jitter,
+        return self.context.share(
+            Backoff(
+                initial=initial,
+                factor=standard.factor if table.factor is UNSET else table.factor,
+                cap=cap,
+                jitter=standard.jitter if table.jitter is UNSET else table.jitter,
+            )
         )
 
     def stop(self) -> Stop:
