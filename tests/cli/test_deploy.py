@@ -12,7 +12,8 @@ from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.deploy.harness import Site, wait_for
+from tests.deploy.harness import Site
+from tests.waiting import wait_until
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -104,7 +105,7 @@ def test_an_interrupted_deployment_takes_back_and_is_recorded(tmp_path: Path) ->
     site = Commands(tmp_path, f'check = "touch {tmp_path}/$DEPLOY_HOST; sleep 1000"\n')
     process = site.start("deploy")
     for host in ("h1", "h2"):
-        wait_for((tmp_path / host).exists)
+        wait_until((tmp_path / host).exists)
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=120)
     assert process.returncode == 130, said
@@ -130,7 +131,7 @@ def test_a_record_that_fails_on_the_way_is_told(tmp_path: Path) -> None:
     )
     process = site.start("deploy")
     for host in ("h1", "h2"):
-        wait_for((tmp_path / host).exists)
+        wait_until((tmp_path / host).exists)
     with closing(sqlite3.connect(tmp_path / ".genii/deploy.sqlite")) as base:
         base.execute("DROP TABLE lines")
     (tmp_path / "go").touch()

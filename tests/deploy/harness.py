@@ -7,7 +7,6 @@ import json
 import os
 import shutil
 import subprocess
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -63,13 +62,6 @@ def commit(folder: Path, version: str) -> str:
     git(folder, "add", "-A")
     git(folder, "commit", "-q", "-m", version)
     return git(folder, "rev-parse", "HEAD")
-
-
-def wait_for(condition: Callable[[], bool], seconds: float = 40.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 class Site:

@@ -6,7 +6,7 @@ import asyncio
 import threading
 from typing import TYPE_CHECKING
 
-from tests.deploy.harness import wait_for
+from tests.waiting import wait_until
 
 from genii.deploy.care import make_layout, unlock
 from genii.deploy.deployer import Identity
@@ -47,7 +47,7 @@ def test_a_deployment_that_hangs_is_ended(site: Site) -> None:
     results: list[Result] = []
     thread = threading.Thread(target=lambda: results.append(site.deploy()))
     thread.start()
-    wait_for((site.folder / "hangs").exists)
+    wait_until((site.folder / "hangs").exists)
     ((host, ok, text),) = cared(site, unlock)
     assert (host, ok) == ("h1", True)
     assert text.startswith("unlocked: ended the session of somebody on control since")

@@ -12,7 +12,8 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.deploy.harness import all_files, git, wait_for
+from tests.deploy.harness import all_files, git
+from tests.waiting import wait_until
 
 from genii.config.deploy import Command, Health, Origin
 from genii.deploy.session import Event
@@ -400,7 +401,7 @@ def test_two_at_once_know_of_each_other(site: Site) -> None:
     first: list[Result] = []
     thread = threading.Thread(target=lambda: first.append(site.deploy()))
     thread.start()
-    wait_for((site.folder / "began").exists)
+    wait_until((site.folder / "began").exists)
     second = site.deploy()
     (site.folder / "go").touch()
     thread.join(50)

@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
-from tests.deploy.harness import Site, wait_for
+from tests.deploy.harness import Site
+from tests.waiting import wait_until
 
 from genii.config.deploy import Health
 
@@ -221,7 +222,7 @@ def test_interrupted_by_hand_takes_back_what_was_begun(victim: Site, tmp_path: P
 
     async def interrupted() -> None:
         task = asyncio.create_task(deployer.deploy(victim.source()))
-        await asyncio.to_thread(wait_for, (tmp_path / "checking").exists)
+        await asyncio.to_thread(wait_until, (tmp_path / "checking").exists)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
@@ -245,7 +246,7 @@ def test_interrupted_after_the_switch_goes_back(victim: Site, tmp_path: Path) ->
     async def interrupted() -> None:
         task = asyncio.create_task(deployer.deploy(victim.source()))
         for host in ("h1", "h2"):
-            await asyncio.to_thread(wait_for, (tmp_path / host).exists)
+            await asyncio.to_thread(wait_until, (tmp_path / host).exists)
         assert [victim.live(host) for host in ("h1", "h2")] == ["v2", "v2"]
         task.cancel()
         with pytest.raises(asyncio.CancelledError):

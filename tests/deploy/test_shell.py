@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.deploy.harness import wait_for
+from tests.waiting import wait_until
 
 from genii.deploy.facts import Holder, take_lock
 from genii.deploy.shell import Began, Ended, Marks, Output, Step, bootstrap, end_of_payload, quote, render, stop_command
@@ -195,7 +195,7 @@ def test_the_lock_and_what_runs_end_with_the_connection(tmp_path: Path, *, leads
     assert is_locked(tmp_path)
     command = f"echo $$ >{tmp_path}/new; mv {tmp_path}/new {tmp_path}/pid; sleep 1000 & wait"
     shell.send(render([Step(name="a", commands=(command,))], NONCE))
-    wait_for((tmp_path / "pid").exists)
+    wait_until((tmp_path / "pid").exists)
     pid = int((tmp_path / "pid").read_text())
     assert is_locked(tmp_path)
     shell.end()
@@ -209,7 +209,7 @@ def test_a_command_that_refuses_to_end_is_killed(tmp_path: Path) -> None:
     shell = Shell("/bin/sh", leads=True)
     command = f"trap '' TERM; echo $$ >{tmp_path}/new; mv {tmp_path}/new {tmp_path}/pid; while :; do sleep 0.1; done"
     shell.send(render([Step(name="a", commands=(command,))], NONCE))
-    wait_for((tmp_path / "pid").exists)
+    wait_until((tmp_path / "pid").exists)
     shell.end()
     with pytest.raises(ProcessLookupError):
         os.kill(int((tmp_path / "pid").read_text()), 0)
@@ -219,7 +219,7 @@ def test_a_step_can_be_ended_without_the_shell(shell: Shell, tmp_path: Path) -> 
     command = f"touch {tmp_path}/runs; sleep 1000"
     shell.send(render([Step(name="a", commands=(command,)), Step(name="b", script="echo never")], NONCE))
     shell.sent += 1
-    wait_for((tmp_path / "runs").exists)
+    wait_until((tmp_path / "runs").exists)
     while not shell.marks.shell:
         shell.read()
     subprocess.run(["sh", "-c", stop_command(shell.marks.shell)], timeout=40)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.fleet.command_line import genii, words, write_configuration
+from tests.waiting import wait_gone
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -117,21 +118,8 @@ def test_what_hangs_is_killed_there_and_told(web: Path) -> None:
     states = {row["host"]: row["state"] for row in ended.rows}
     assert states.pop("127.7.0.1") == "timeout"
     assert set(states.values()) == {"ok"}
-    assert wait_until_gone(int((web / "pid").read_text()))
+    wait_gone(int((web / "pid").read_text()))
     assert genii(web, "run", "--on", "127.7.0.1", "--timeout", "2s", "--", "sleep 3600").status == 124
-
-
-def wait_until_gone(pid: int) -> bool:
-    """Wait for the end of a process that is not ours."""
-    try:
-        descriptor = os.pidfd_open(pid)
-    except ProcessLookupError:
-        return True
-    import select
-
-    gone = bool(select.select([descriptor], [], [], 20)[0])
-    os.close(descriptor)
-    return gone
 
 
 def test_a_dry_run_connects_to_nobody(web: Path) -> None:
@@ -164,7 +152,7 @@ def test_an_interruption_closes_everything_and_keeps_what_is_done(web: Path, whi
     assert process.returncode == 130, said
     assert "interrupted" in said
     assert [row["state"] for row in rows_of(web / "results")] == ["ok", "cancelled"]
-    assert wait_until_gone(pid)
+    wait_gone(pid)
 
 
 MEASURED = """
