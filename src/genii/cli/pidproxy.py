@@ -35,19 +35,21 @@ def run(options: argparse.Namespace) -> int:
     """Run the command until it ends; return its exit code, 128 + N after signal N."""
     if not options.command:
         raise UsageError("pidproxy PIDFILE COMMAND…: the command is missing")
-    wanted: list[int] = []
+    early: list[int] = []
+    """What came while the command was being started."""
 
     def pass_on(number: int, _frame: FrameType | None) -> None:
-        wanted.append(number)
-        if process is not None:
+        if process is None:
+            early.append(number)
+        else:
             _send(process, options.pid_file, number)
 
     process: subprocess.Popen[bytes] | None = None
-    for number in _PASSED_ON:
-        signal.signal(number, pass_on)
+    for each in _PASSED_ON:
+        signal.signal(each, pass_on)
     process = subprocess.Popen(options.command)
-    for early in wanted:  # came while it was being started
-        _send(process, options.pid_file, early)
+    for number in early:
+        _send(process, options.pid_file, number)
     status = process.wait()
     return 128 - status if status < 0 else status
 
