@@ -10,10 +10,10 @@ if TYPE_CHECKING:
 
 INNER = """
 import os, signal, sys
-signal.signal(signal.SIGHUP, lambda *_: print("hung up", flush=True))
-signal.signal(signal.SIGTERM, lambda *_: (print("ended", flush=True), os._exit(0)))
+signal.signal(signal.SIGHUP, lambda *_: os.write(1, b"hung up\\n"))  # a print may come into the midst of another
+signal.signal(signal.SIGTERM, lambda *_: (os.write(1, b"ended\\n"), os._exit(0)))
 open(sys.argv[1], "w").write(f"{os.getpid()}\\n")
-print("up", flush=True)
+os.write(1, b"up\\n")
 while True:
     signal.pause()
 """
