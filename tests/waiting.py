@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal, TypeVar
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["wait_gone", "wait_until"]
+__all__ = ["wait_ended", "wait_gone", "wait_until"]
 
 T = TypeVar("T")
 
@@ -34,8 +34,13 @@ def wait_gone(pid: int) -> None:
     except ProcessLookupError:
         return
     try:
-        waiter = select.poll()
-        waiter.register(descriptor, select.POLLIN)
-        assert waiter.poll(_PATIENCE * 1000), f"process {pid} does not end"
+        wait_ended(descriptor)
     finally:
         os.close(descriptor)
+
+
+def wait_ended(descriptor: int) -> None:
+    """Wait until the process behind a pidfd has ended."""
+    waiter = select.poll()
+    waiter.register(descriptor, select.POLLIN)
+    assert waiter.poll(_PATIENCE * 1000), "a process does not end"

@@ -11,7 +11,8 @@ import subprocess
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
-from tests.real.harness import PATIENCE, await_end, is_alive, kill, open_files
+from tests.real.harness import PATIENCE, is_alive, kill, open_files
+from tests.waiting import wait_gone
 
 if TYPE_CHECKING:
     import random
@@ -108,7 +109,7 @@ class Chaos:
     def kill_unseen(self, pids: list[int]) -> None:
         for pid in filter(None, pids):  # 0: there is none just now
             send(pid, signal.SIGKILL)
-            await_end(pid)
+            wait_gone(pid)
 
     def pause_a_moment(self) -> None:
         """Let a random part of half a second pass: where in what goes on the next fault falls is the point."""

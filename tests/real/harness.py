@@ -5,13 +5,14 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-import select
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
+
+from tests.waiting import wait_ended
 
 from genii.control.client import Client
 from genii.errors import GeniiError
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
     from genii.control.rows import ResultRow, StatusRow
 
-__all__ = ["PATIENCE", "Outcome", "Site", "await_end", "is_alive", "open_files", "read_until"]
+__all__ = ["PATIENCE", "Outcome", "Site", "is_alive", "kill", "open_files", "read_until"]
 
 PATIENCE = 30.0
 """Seconds that anything may take on a loaded machine."""
@@ -235,26 +236,9 @@ def kill(pid: int, number: int = signal.SIGKILL) -> None:
         descriptor = os.pidfd_open(pid)
         try:
             signal.pidfd_send_signal(descriptor, number)
-            await_end(pid, descriptor)
+            wait_ended(descriptor)
         finally:
             os.close(descriptor)
-
-
-def await_end(pid: int, descriptor: int = -1) -> None:
-    """Wait until a process has ended."""
-    opened = descriptor
-    if descriptor < 0:
-        try:
-            opened = os.pidfd_open(pid)
-        except ProcessLookupError:
-            return
-    try:
-        waiter = select.poll()
-        waiter.register(opened, select.POLLIN)
-        assert waiter.poll(PATIENCE * 1000), f"process {pid} does not end"
-    finally:
-        if descriptor < 0:
-            os.close(opened)
 
 
 def is_alive(pid: int) -> bool:

@@ -12,7 +12,8 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.real.harness import PATIENCE, await_end, is_alive, kill, open_files
+from tests.real.harness import PATIENCE, is_alive, kill, open_files
+from tests.waiting import wait_gone
 
 from genii.supervise.record import encode
 
@@ -230,7 +231,7 @@ def test_what_is_not_declared_any_more_ends(site: Site) -> None:
     site.kill_supervisor()
     site.write('[program.job]\ncommand = "sleep 1000"\n')
     site.up()
-    await_end(pid)
+    wait_gone(pid)
 
 
 def test_a_changed_declaration_is_applied(site: Site) -> None:
@@ -277,7 +278,7 @@ def test_a_keeper_that_is_killed_is_replaced_and_output_goes_on(site: Site) -> N
     site.line("job", "up")
     keeper = site.keeper_pid()
     os.kill(keeper, signal.SIGKILL)
-    await_end(keeper)
+    wait_gone(keeper)
     os.kill(site.pid("job"), signal.SIGHUP)
     site.line("job", "told")
     assert site.keeper_pid() != keeper

@@ -9,7 +9,8 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.real.harness import PATIENCE, await_end, kill
+from tests.real.harness import PATIENCE, kill
+from tests.waiting import wait_gone
 
 from genii.errors import TimedOut
 from genii.gearman.admin import Admin
@@ -167,7 +168,7 @@ def test_a_worker_that_does_its_last_job_has_its_successor_already(plant: Plant)
     plant.until(lambda pool: (pool["slots"], pool["busy"], pool["leaving"]) == (2, 1, 1))
     assert int(plant.client.call("Held::pid")) != old  # the successor takes jobs while the old one still works
     plant.release(held)
-    await_end(old)
+    wait_gone(old)
     plant.until(lambda pool: (pool["slots"], pool["leaving"]) == (1, 0))
     assert old not in {slot["pid"] for slot in plant.slots()}
 

@@ -8,7 +8,8 @@ import signal
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.real.harness import await_end, is_alive
+from tests.real.harness import is_alive
+from tests.waiting import wait_gone
 
 if TYPE_CHECKING:
     from tests.real.harness import Site
@@ -227,7 +228,7 @@ def test_a_program_that_forks_away_ends_with_its_group(site: Site) -> None:
     site.write('[program.job]\ncommand = ["sh", "-c", "sleep 1000 & echo $!; exit 0"]\n')
     site.up()
     member = int(site.line("job", ""))
-    await_end(member)
+    wait_gone(member)
     assert site.state_of("job", "EXITED")["exit_status"] == 0
 
 

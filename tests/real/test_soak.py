@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from tests.real.harness import Site
 
-SECONDS = float(os.environ.get("GENII_SOAK", "20"))
+SECONDS = float(os.environ.get("GENII_SOAK", "30"))
 SETTLING = 120.0
 """Seconds in which all must be done when nothing is killed any more, on a very loaded machine."""
 MINIMUM, MAXIMUM = 2, 6

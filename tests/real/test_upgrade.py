@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.real.harness import PATIENCE, Outcome, await_end, kill, open_files, read_until
+from tests.real.harness import PATIENCE, Outcome, kill, open_files, read_until
 from tests.real.test_up import UNSHARE, inner_pid_one, needs_namespace
+from tests.waiting import wait_gone, wait_until
 
 import genii
 from genii.deploy.record import Record, record_path
@@ -441,7 +442,7 @@ def test_an_end_that_is_asked_for_meanwhile_is_not_forgotten(site: Site) -> None
     supervisor = site.supervisor_pid()
     os.kill(supervisor, signal.SIGUSR2)
     os.kill(supervisor, signal.SIGTERM)
-    await_end(supervisor)
+    wait_gone(supervisor)
     assert site.remaining() == []
 
 
@@ -614,11 +615,8 @@ def test_a_deployment_that_was_begun_from_the_page_is_reaped_when_it_ends(site: 
         upgrade(site)
         assert deploying in children(pid)
         gate.write("good\n")
-    await_end(int(deploying))
-    end = time.monotonic() + PATIENCE
-    while is_zombie(deploying):
-        assert time.monotonic() < end, "nobody reaps it"
-        time.sleep(0.01)
+    wait_gone(int(deploying))
+    wait_until(lambda: not is_zombie(deploying), "its reaping")
     assert (site.path / "srv" / "current").exists()
     assert Record(record_path(str(site.state_dir))).deployments()[0].status == "good"
 

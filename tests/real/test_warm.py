@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.real.harness import PATIENCE, await_end
+from tests.real.harness import PATIENCE
+from tests.waiting import wait_gone
 
 from genii.gearman.client import Client
 from genii.testing.job_server import job_servers
@@ -152,7 +153,7 @@ def test_without_its_nursery_a_worker_starts_all_the_same(nest: Nest) -> None:
     first = nest.until_warm()
     os.kill(first, signal.SIGKILL)
     assert nest.loaded()
-    await_end(first)
+    wait_gone(first)
     assert nest.until_warm(other_than=first)
 
 
@@ -177,7 +178,7 @@ def test_nurseries_end_with_their_supervisor(nest: Nest) -> None:
     nest.up()
     nursery = nest.until_warm()
     nest.site.kill_supervisor()
-    await_end(nursery)
+    wait_gone(nursery)
     nest.site.up()
     assert nest.until_warm(other_than=nursery)
     assert nest.site.genii("down").status == 0
