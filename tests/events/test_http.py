@@ -540,6 +540,25 @@ def test_closing_lets_the_running_request_finish_and_ends_streams() -> None:
     asyncio.run(main())
 
 
+def test_who_connects_before_it_serves_is_answered_then() -> None:
+    async def main() -> None:
+        served = False
+        server = Server(lambda _request: Response.text(str(served)))
+        listener = socket.create_server(("127.0.0.1", 0))
+        await server.listen([listener], start_serving=False)
+        client = Client(*await asyncio.open_connection(*listener.getsockname()))
+        client.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        for _ in range(20):
+            await asyncio.sleep(0)
+        served = True
+        await server.start_serving()
+        assert (await client.answer())[2] == b"True"
+        await client.close()
+        await server.close(0.1)
+
+    asyncio.run(main())
+
+
 def test_an_inherited_socket_without_a_protocol_number_still_answers_without_delay() -> None:
     async def main() -> None:
         listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)

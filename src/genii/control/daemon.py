@@ -157,6 +157,10 @@ class _Daemon:
             await supervisor.shutdown()
             supervisor.close()
             raise
+        # Nobody is told of programs that are still to be told to start.
+        await server.start_serving()
+        if self._supervisord:
+            await self._supervisord.start_serving()
         self._spawn(self._report())
 
     async def _take_over(self, inheritance: Inheritance) -> None:

@@ -58,7 +58,7 @@ class ControlServer:
         self._released: Released = {}
 
     async def open(self, path: str) -> None:
-        """Listen at the unix socket ``path``, and at the TCP address of ``[http]``.
+        """Listen at the unix socket ``path``, and at the TCP address of ``[http]``; ``start_serving`` answers.
 
         Raises:
             UsageError: the settings would let strangers in.
@@ -70,9 +70,14 @@ class ControlServer:
         if settings.socket_owner:
             _change_owner(path, settings.socket_owner)
         self._path = path
-        await self._unix.listen([listener])
+        await self._unix.listen([listener], start_serving=False)
         if settings.http.listen:
-            await self.open_tcp(listen(settings.http.listen))
+            await self.open_tcp(listen(settings.http.listen), start_serving=False)
+
+    async def start_serving(self) -> None:
+        """Answer, from now on, what is asked where ``open`` listens."""
+        for server in self._servers():
+            await server.start_serving()
 
     async def serve(self, path: str, released: Released, events: Iterable[Event]) -> None:
         """Serve on sockets that were served before this program was executed; ``events`` are past."""
@@ -122,13 +127,13 @@ class ControlServer:
     def _servers(self) -> list[Server]:
         return [self._unix] if self._tcp is None else [self._unix, self._tcp]
 
-    async def open_tcp(self, sockets: list[socket.socket]) -> None:
+    async def open_tcp(self, sockets: list[socket.socket], *, start_serving: bool = True) -> None:
         """Serve on TCP sockets that listen already, by the rules of ``[http]``."""
         http = self._target.settings.http
         sessions = os.path.join(self._target.settings.state_dir, "sessions")
         guard = PasswordGuard(self._answer, http, sessions=sessions, audit=self._api.audit)
         self._tcp = Server(guard, limits=_LIMITS, failure=error_response)
-        await self._tcp.listen(sockets, tls=_tls(http))
+        await self._tcp.listen(sockets, tls=_tls(http), start_serving=start_serving)
 
     def _answer(self, request: Request) -> Response | Awaitable[Response]:
         try:

@@ -73,14 +73,30 @@ class Server:
         self._emptied: asyncio.Event | None = None
         self._date = (0, "")
 
-    async def listen(self, sockets: Iterable[socket.socket], *, tls: ssl.SSLContext | None = None) -> None:
-        """Accept on sockets that listen already (see ``genii.system.listen``); may be called again for more."""
+    async def listen(
+        self, sockets: Iterable[socket.socket], *, tls: ssl.SSLContext | None = None, start_serving: bool = True
+    ) -> None:
+        """Accept on sockets that listen already (see ``genii.system.listen``); may be called again for more.
+
+        Without ``start_serving`` who connects waits until ``start_serving`` is called.
+        """
         loop = asyncio.get_running_loop()
         for listener in sockets:
             listener.setblocking(False)
             self._listeners.append(
-                await loop.create_server(lambda: _Connection(self, loop), sock=listener, ssl=tls, backlog=1024)
+                await loop.create_server(
+                    lambda: _Connection(self, loop),
+                    sock=listener,
+                    ssl=tls,
+                    backlog=1024,
+                    start_serving=start_serving,
+                )
             )
+
+    async def start_serving(self) -> None:
+        """Accept on the sockets that were only prepared so far."""
+        for listener in self._listeners:
+            await listener.start_serving()
 
     async def close(self, grace: float = 5.0) -> None:
         """Accept no more, end endless streams, let running requests finish for ``grace`` seconds, then cut."""

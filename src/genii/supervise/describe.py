@@ -38,7 +38,7 @@ def status(supervisor: Supervisor, process: Process) -> ProcessStatus:
         name=process.name,
         program=process.template.name,
         state=life.state.name,
-        wanted=life.wanted or bool(waits),
+        wanted=life.wanted or supervisor.ordering.waiting(process),
         pid=life.pid,
         since=process.changed_at,
         started=process.started_at,

@@ -69,7 +69,7 @@ class Runtime:
         return found
 
     async def open(self) -> None:
-        """Serve supervisord's clients.
+        """Listen for supervisord's clients; ``start_serving`` answers them.
 
         Raises:
             NotAllowed: an address is taken.
@@ -77,6 +77,10 @@ class Runtime:
         await self._front.open()
         self.service.make_logs()
         self._write_pidfile()
+
+    async def start_serving(self) -> None:
+        """Answer supervisord's clients from now on."""
+        await self._front.start_serving()
 
     @property
     def rests(self) -> bool:

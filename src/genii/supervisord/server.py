@@ -56,7 +56,7 @@ class Front:
         self._actions: set[asyncio.Task[Any]] = set()
 
     async def open(self) -> None:
-        """Listen wherever the configuration says.
+        """Listen wherever the configuration says; ``start_serving`` answers.
 
         Raises:
             NotAllowed: an address is taken, or not ours.
@@ -66,7 +66,12 @@ class Front:
                 _log.critical("Server %r running without any HTTP authentication checking", config.section)
             server = Server(_Guarded(config, self._answer), limits=_LIMITS, failure=_failure)
             self._servers.append(server)
-            await server.listen(self._listen(config))
+            await server.listen(self._listen(config), start_serving=False)
+
+    async def start_serving(self) -> None:
+        """Answer, from now on, what is asked where ``open`` listens."""
+        for server in self._servers:
+            await server.start_serving()
 
     async def serve(self, released: Released) -> None:
         """Serve on sockets that were served before this program was executed."""

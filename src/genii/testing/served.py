@@ -53,6 +53,7 @@ class ServedTarget:
         self.target = MemoryTarget(self._settings)
         server = ControlServer(self.target, self._front)
         await server.open(self._path)
+        await server.start_serving()
         if self._settings.http != type(self._settings.http)():
             sockets = listen_tcp("127.0.0.1", 0)
             self.tcp = Address("127.0.0.1", sockets[0].getsockname()[1])
