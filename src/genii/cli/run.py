@@ -227,7 +227,7 @@ def _session(
 
     async def work() -> int:
         worst = 0
-        async with Fleet(open_transport(settings), limit=plan.limit, keep=True) as many:
+        async with Fleet(open_transport(settings, reuse_from=1), limit=plan.limit, keep=True) as many:
             while (line := await asyncio.to_thread(_next_line, len(hosts))) is not None:
                 if line.strip():
                     worst = max(worst, await _step(options, many, hosts, plan, report, line))

@@ -229,7 +229,7 @@ class OpenSshConnection:
         """The host at the other end."""
         return self._host
 
-    async def start(self, command: str, *, terminal: bool = False) -> RemoteProcess:
+    async def start(self, command: str, *, terminal: bool = False, no_input: bool = False) -> RemoteProcess:
         """Start a command.
 
         Raises:
@@ -243,6 +243,8 @@ class OpenSshConnection:
             process = await self._control.client("-T", command=announced, stdin=PIPE)
             found = _OpenSshProcess(self._host, self._control, process, await self._pid(process, word), terminal=False)
         self._running = {one for one in self._running if not one.ended} | {found}
+        if no_input:
+            await found.write_end()
         return found
 
     async def _pid(self, process: Process, word: str) -> str:

@@ -316,7 +316,7 @@ class SshConnection:
         """The host at the other end."""
         return self._host
 
-    async def start(self, command: str, *, terminal: bool = False) -> RemoteProcess:
+    async def start(self, command: str, *, terminal: bool = False, no_input: bool = False) -> RemoteProcess:
         """Start a command in a channel of its own.
 
         Raises:
@@ -339,6 +339,8 @@ class SshConnection:
         found = _SshProcess(self._host, process, self._connection)
         if word:
             await found.read_pid(word)
+        if no_input:
+            await found.write_end()
         return found
 
     async def connect_unix(self, path: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
