@@ -46,10 +46,10 @@ def use(reached: Reached, work: Callable[[Connection], Awaitable[None]]) -> None
 
 
 async def everything(read: Callable[[], Awaitable[bytes]]) -> bytes:
-    found = b""
+    found = bytearray()
     while piece := await read():
         found += piece
-    return found
+    return bytes(found)
 
 
 async def finish(process: RemoteProcess) -> tuple[int, bytes, bytes]:

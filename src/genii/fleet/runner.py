@@ -25,7 +25,7 @@ LONGEST_COMMAND = 100_000
 _HEADER = re.compile(rb"([1-9][0-9]{0,5}|0 ([0-9]{1,3}))\n")
 _LONGEST_HEADER = 8
 
-# Login shells of all families have to hand this on as it is: no single quote, and no newline (which
+# Login shells of all families have to hand this on as it is: no single quote, no ! and no newline (which
 # start_line() makes a blank). A command must find the environment that it has in a channel of its own. Where it is for
 # the login shell (an argument says so), that has read its start-up files by now and will read them again: it must not
 # change anything then; SHLVL and _ are each command's own. When a command's pipes have ended, its own end is a matter
