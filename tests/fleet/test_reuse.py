@@ -110,6 +110,7 @@ COMMANDS = {
     "two lines": "echo 1\necho 2 # a comment",
     "quotes": """echo "it's" 'a "test"' \\! $HOME""",
     "not ASCII": "echo é ✓",
+    "not even UTF-8": "echo \udcff",
     "for sh": "exec sh -c 'echo $0; exit 3'",
     "long": "echo " + "x" * 70_000,
 }

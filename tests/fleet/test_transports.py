@@ -66,6 +66,16 @@ def test_keeps_the_streams_and_the_exit_status_apart(carried: Reached) -> None:
     use(carried, work)
 
 
+def test_what_no_shell_can_read_is_the_commands_own_failure(reached: Reached) -> None:
+    async def work(connection: Connection) -> None:
+        status, output, errors = await finish(await connection.start("echo 'open", no_input=True))
+        assert status in (1, 2)
+        assert output == b""
+        assert errors != b""
+
+    use(reached, work)
+
+
 def test_sends_input_and_its_end(carried: Reached) -> None:
     async def work(connection: Connection) -> None:
         process = await connection.start("wc -c")

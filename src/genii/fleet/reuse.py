@@ -11,6 +11,7 @@ import asyncio
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from genii.fleet.command import encode
 from genii.fleet.patience import CLOSING, KILLING, STARTING
 from genii.fleet.runner import KILL, LONGEST_COMMAND, READY, Frames, is_for_sh, request, start_line
 from genii.fleet.transport import ConnectionFailed
@@ -75,7 +76,7 @@ class ReusingConnection:
         Raises:
             ConnectionFailed: the connection is broken, or the host refuses.
         """
-        if no_input and not terminal and len(command.encode()) <= LONGEST_COMMAND:
+        if no_input and not terminal and len(encode(command)) <= LONGEST_COMMAND:
             self._count += 1
             found = await self._run(command) if self._count >= self._first else None
             if found is not None:

@@ -15,6 +15,8 @@ from __future__ import annotations
 import re
 import shlex
 
+from genii.fleet.command import encode
+
 __all__ = ["KILL", "LONGEST_COMMAND", "READY", "Frames", "is_for_sh", "request", "start_line"]
 
 READY = b"genii-runner 1\n"
@@ -99,7 +101,7 @@ def is_for_sh(line: str) -> str | None:
 def request(line: str) -> bytes:
     """Return what has the runner run a command line of the login shell."""
     text = is_for_sh(line)
-    kind, data = (b"L", line.encode()) if text is None else (b"S", text.encode())
+    kind, data = (b"L", encode(line)) if text is None else (b"S", encode(text))
     return b"%s %d\n%s" % (kind, len(data), data)
 
 

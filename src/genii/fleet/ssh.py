@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from genii.config.host_pattern import parse_address
 from genii.errors import ConfigError
+from genii.fleet.command import encode
 from genii.fleet.dial import dial
 from genii.fleet.known_hosts import KnownHosts
 from genii.fleet.library import load_asyncssh, require_asyncssh
@@ -327,7 +328,7 @@ class SshConnection:
         library = load_asyncssh()
         word, announced = announce(command) if self._as_root and not terminal else ("", command)
         try:
-            process = await self._channel(announced, terminal)
+            process = await self._channel(encode(announced), terminal)
         except (library.Error, OSError) as error:
             reason = getattr(error, "reason", "") or str(error)
             raise ConnectionFailed(f"{self._host.name}: the command was not started: {reason}") from error
@@ -338,7 +339,7 @@ class SshConnection:
             await found.write_end()
         return found
 
-    async def _channel(self, command: str, terminal: bool) -> asyncssh.SSHClientProcess[bytes]:
+    async def _channel(self, command: Any, terminal: bool) -> asyncssh.SSHClientProcess[bytes]:
         """Open a channel; sshd counts those that were just closed for a moment more (MaxSessions)."""
         refused = load_asyncssh().ChannelOpenError
         attempt = 0
