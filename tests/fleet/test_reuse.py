@@ -283,7 +283,7 @@ FORCED = {
 esac""",
     "a talking shell": 'echo "motd of today"; eval "$SSH_ORIGINAL_COMMAND"',
     "no Perl": 'PATH=/nonexistent; eval "$SSH_ORIGINAL_COMMAND"',
-    "waits for ever": 'case $SSH_ORIGINAL_COMMAND in *perl*) exec sleep 3600 ;; esac; eval "$SSH_ORIGINAL_COMMAND"',
+    "waits for ever": 'case $SSH_ORIGINAL_COMMAND in *perl*) exec cat >/dev/null ;; esac; eval "$SSH_ORIGINAL_COMMAND"',
 }
 
 
