@@ -14,5 +14,5 @@ CLOSING = 2.0
 """Seconds for a connection to be closed in order."""
 KILLING = 5.0
 """Seconds for a host to kill a command."""
-STARTING = 5.0
+STARTING = 3.0
 """Seconds for a host to start the runner that carries commands; else each gets a channel of its own."""

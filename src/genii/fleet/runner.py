@@ -34,14 +34,17 @@ _LONGEST_HEADER = 8
 # of microseconds, unless it has closed them before: Perl can't wait for that and for a request at once.
 _PROGRAM = r"""
 binmode STDIN; binmode STDOUT; open ERR, ">&STDERR"; binmode ERR; open STDERR, ">", "/dev/null";
-sub put { my ($to, $data) = @_; while (length $data) { substr $data, 0, syswrite($to, $data) || 0, "" } }
+sub put {
+  my ($to, $data) = @_;
+  while (length $data) { my $size = syswrite $to, $data or exit; substr $data, 0, $size, "" }
+}
 sub more { sysread STDIN, $in, 65536, length $in or exit }
 sub plain { join "\0", sort grep { not /^(_|SHLVL)=/ } @_ }
 if (@ARGV) {
   $shell = $ENV{SHELL}; exit unless $shell eq (getpwuid $<)[8];
   ($name) = $shell =~ m{([^/]+)$} or exit;
   unless ($name =~ /^(sh|dash|ash|ksh|mksh)$/) {
-    open ENV, "-|", $shell, "-c", "exec env -0" or exit; { local $/; $seen = <ENV> } close ENV;
+    open AGAIN, "-|", $shell, "-c", "exec env -0" or exit; { local $/; $seen = <AGAIN> } close AGAIN;
     exit unless plain(split /\0/, $seen) eq plain(map { "$_=$ENV{$_}" } keys %ENV);
   }
 }
