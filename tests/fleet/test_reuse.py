@@ -299,8 +299,6 @@ def test_a_host_without_a_runner_works_as_ever(
     monkeypatch: pytest.MonkeyPatch,
     forced: str,
 ) -> None:
-    if server.settings.transport == "openssh" and forced in NO_WAY_FOR_OPENSSH:
-        pytest.skip("the system's ssh has no way there at all")
     if forced == "waits for ever":
         monkeypatch.setattr(reuse, "STARTING", 0.5)
     script = tmp_path / "forced"
@@ -314,7 +312,11 @@ def test_a_host_without_a_runner_works_as_ever(
             assert await outcome(connection, command) == await outcome(channels, command)
         assert channels.asked == 7, "one attempt to start a runner is enough"
 
-    use(own, work)
+    if own.settings.transport == "openssh" and forced in NO_WAY_FOR_OPENSSH:
+        with pytest.raises(ConnectionFailed, match=own.host().name):
+            use(own, work)
+    else:
+        use(own, work)
 
 
 def with_openssh(server: Sshd) -> Sshd:
