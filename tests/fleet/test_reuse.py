@@ -282,7 +282,7 @@ FORCED = {
 *) echo denied >&2; exit 77 ;;
 esac""",
     "a talking shell": 'echo "motd of today"; eval "$SSH_ORIGINAL_COMMAND"',
-    "no Perl": 'PATH=/nonexistent; eval "$SSH_ORIGINAL_COMMAND"',
+    "no Perl": 'case $SSH_ORIGINAL_COMMAND in *perl*) exit 127 ;; esac; eval "$SSH_ORIGINAL_COMMAND"',
     "waits for ever": 'case $SSH_ORIGINAL_COMMAND in *perl*) exec cat >/dev/null ;; esac; eval "$SSH_ORIGINAL_COMMAND"',
 }
 
