@@ -1,0 +1,48 @@
+"""Read JSON as ``json.loads`` does, without the modules that it brings along. No I/O.
+
+json.decoder imports re, and with it enum and functools: a sixth of a ``genii status``. The work is done by ``_json``,
+which CPython's own json is built on; where there is none, json itself does it.
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+__all__ = ["loads"]
+
+
+class _Habits:
+    """What the scanner asks: as ``json.JSONDecoder`` has it by default."""
+
+    strict = True
+    object_hook = None
+    object_pairs_hook = None
+    parse_float = float
+    parse_int = int
+    parse_constant = float
+
+
+def loads(data: bytes | str) -> Any:
+    """Return the value that a JSON text (UTF-8) stands for.
+
+    Raises:
+        ValueError: it is no JSON.
+        RecursionError: it is nested too deep.
+    """
+    text = data if isinstance(data, str) else data.decode()
+    try:
+        from _json import make_scanner
+    except ImportError:
+        import json
+
+        return json.loads(text)
+    text = text.strip(" \t\n\r")
+    try:
+        value, end = make_scanner(_Habits)(text, 0)  # type: ignore[arg-type]
+    except StopIteration:
+        end = -1
+    if end != len(text):
+        raise ValueError("this is no JSON")
+    return value
