@@ -7,7 +7,7 @@ import os
 import sys
 import time
 
-from genii.control.plain_json import loads
+from genii.control.plain_json import dumps, loads
 from genii.control.refusal import error_from_json
 from genii.control.response import read_body, read_head
 from genii.errors import NotAllowed, NotRunning, PeerError, TimedOut
@@ -242,9 +242,7 @@ class Client:
     def _post(self, path: str, body: object, patience: float, key: str) -> Any:
         # What is asked for may take its time: the supervisor watches the time-out, we only that it lives.
         timeout = patience + self._timeout if patience else None
-        import json  # late, see ``plain_json``
-
-        return self._call("POST", path, json.dumps(body).encode(), key, timeout)
+        return self._call("POST", path, dumps(body).encode(), key, timeout)
 
     def _call(self, method: str, path: str, body: bytes | None, key: str, timeout: float | None) -> Any:
         head, data, connection = self._send(method, path, body, timeout)
