@@ -12,7 +12,6 @@ from genii.control.refusal import error_from_json
 from genii.control.response import read_body, read_head
 from genii.errors import NotAllowed, NotRunning, PeerError, TimedOut
 from genii.events.percent import quote
-from genii.events.sse import EventReader
 from genii.typed import TYPE_CHECKING
 from genii.units import format_duration
 
@@ -257,6 +256,8 @@ class Client:
             raise PeerError(f"the supervisor answered what this genii does not understand: {error!r}") from error
 
     def _stream(self, path: str) -> Iterator[list[ServerEvent]]:
+        from genii.events.sse import EventReader  # late: most commands ask for something else
+
         head, data, connection = self._send("GET", path, None, self._timeout)
         with connection:
             pieces = read_body(head, data, lambda: self._receive(connection, _SILENCE))
