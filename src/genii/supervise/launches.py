@@ -27,6 +27,11 @@ class Launches:
         self._gathering = False
         self._prepared: list[tuple[Process, Command]] = []
 
+    @property
+    def waiting(self) -> int:
+        """How many are prepared."""
+        return len(self._prepared)
+
     def __enter__(self) -> None:
         self._gathering = True
 

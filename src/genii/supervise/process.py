@@ -218,13 +218,15 @@ class Process:
                 self.kill()
 
     def _spawn(self) -> None:
-        self.services.recorder.write("intent", self.name)
+        services = self.services
+        services.recorder.write("intent", self.name)
         try:
+            services.spawner.require_room(services.launches.waiting + len(services.newborns))
             command = self._command()
-        except (OSError, GeniiError) as error:
+        except (OSError, SpawnError, GeniiError) as error:
             self.launched(error)
         else:
-            self.services.launches.add(self, command)
+            services.launches.add(self, command)
 
     def launch(self, command: Command) -> int | Exception:
         """Make the process; return its pid, or why there is none."""

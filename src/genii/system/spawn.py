@@ -25,6 +25,10 @@ _DEFAULT_SIGNALS = (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGINT, signal.SIGQUI
 _HOPELESS = frozenset({"ENOENT", "EACCES", "ENOTDIR", "ENOEXEC", "ELOOP", "EPERM", "E2BIG", "EINVAL", "ENAMETOOLONG"})
 
 
+_SPARE = 16
+"""Descriptors that are not used up by programs."""
+
+
 class SpawnError(Exception):
     """Say why a program could not be started; ``fatal`` when trying again can't help."""
 
@@ -108,6 +112,24 @@ class Spawner:
     def pass_on(self, files: tuple[int, int]) -> None:
         """Let programs inherit this limit on open files instead of ours, which we have raised for ourselves before."""
         self._files = files
+
+    def require_room(self, promised: int) -> None:
+        """Refuse to start one more program where that would use up this process's descriptors.
+
+        The others need some at any time: to be asked, checked, logged. ``promised``: how many are still to be opened
+        for starts that are under way.
+
+        Raises:
+            SpawnError: too few are left.
+        """
+        lowest = os.dup(self._home)  # a new one has the lowest number that is free
+        os.close(lowest)
+        limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+        if lowest + promised + _SPARE > limit:
+            raise SpawnError(
+                f"no descriptors are left of the supervisor's {limit}; raise its limit on open files",
+                fatal=False,
+            )
 
     def spawn(self, command: Command) -> int:
         """Start a process in a session of its own; return its pid.
