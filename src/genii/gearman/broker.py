@@ -192,7 +192,6 @@ class Broker(Queues):
         if (function.guarded or len(unique) > MAX_UNIQUE) and not self._acceptable(peer, function, unique, priority):
             return
         self._counter = number = self._counter + 1
-        self.submitted += 1
         digits = str(number).encode()
         handle = self._prefix + digits
         durable = background and self._durable
@@ -302,7 +301,8 @@ class Broker(Queues):
     def _grab(self, peer: Peer, code: int, data: bytes, _start: int, stop: int) -> None:
         if peer.asleep or peer.woken_for is not None:
             self._leave_sleep(peer)
-        job = self._take(peer)
+        order = peer.order
+        job = order[0].take_first() if len(order) == 1 else self._take(peer)
         if peer.woken_for is not None:
             self._woken.pop(peer, None)
             self._pass_on(peer, job)
@@ -324,18 +324,17 @@ class Broker(Queues):
         if limit:
             heappush(self._timeouts, (self._now + limit, next(self._sequence), job, job.retries))
             self.rescheduled = True
-        name, payload = function.name, job.payload
-        size = len(handle) + len(name) + len(payload) + 2
+        joint, payload = function.joint, job.payload
+        size = len(handle) + len(joint) + len(payload)
         if code == _GRAB:
-            peer.emit(b"\0".join((_PACK(RESPONSE, _ASSIGN, size) + handle, name, payload)))
+            peer.emit(b"".join((_PACK(RESPONSE, _ASSIGN, size), handle, joint, payload)))
         elif code == _GRAB_ALL and job.reducer:
-            unique, reducer = job.unique, job.reducer
-            head = _PACK(RESPONSE, _ASSIGN_ALL, size + len(unique) + len(reducer) + 2) + handle
-            peer.emit(b"\0".join((head, name, unique, reducer, payload)))
+            both = b"%b\0%b\0" % (job.unique, job.reducer)
+            peer.emit(b"".join((_PACK(RESPONSE, _ASSIGN_ALL, size + len(both)), handle, joint, both, payload)))
         else:
             unique = job.unique
-            head = _PACK(RESPONSE, _ASSIGN_UNIQ, size + len(unique) + 1) + handle
-            peer.emit(b"\0".join((head, name, unique, payload)))
+            head = _PACK(RESPONSE, _ASSIGN_UNIQ, size + len(unique) + 1)
+            peer.emit(b"".join((head, handle, joint, unique, b"\0", payload)))
 
     def _call(self, peer: Peer, function: Function) -> None:
         """Give a worker that waits for an answer its job at once, and call any other one."""

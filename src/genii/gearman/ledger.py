@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from genii.gearman.job import Job, State
 from genii.gearman.protocol import Kind
 from genii.gearman.protocol import response as encode
-from genii.gearman.records import Submitted, encode_body, encode_ended, encode_submitted
+from genii.gearman.records import Submitted, encode_batch, encode_bodies, encode_ended, encode_submitted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -25,21 +25,46 @@ _COMMITTING, _QUEUED, _GONE = State.COMMITTING.value, State.QUEUED.value, State.
 
 
 class Batch:
-    """Journal records that are written together, and what waits for that.
+    """What is written to the journal together, and what waits for that."""
 
-    ``jobs`` are to be queued (or known to be kept) afterwards, ``moved`` are written anew from an older part of the
-    journal, ``ended`` are the parts of the journal that lost a job each.
-    """
-
-    __slots__ = ("acknowledgements", "ended", "jobs", "moved", "peers", "records")
+    __slots__ = ("acknowledgements", "bodies", "ended", "jobs", "left", "moved", "peers", "plain", "records")
 
     def __init__(self) -> None:
-        self.records: list[bytes] = []
         self.jobs: list[Job] = []
+        """To be queued, or known to be kept, afterwards."""
+        self.plain: list[Job] = []
+        """Those of them whose submit says all there is to say."""
+        self.bodies: list[bytes] = []
+        """The submits of the plain ones."""
         self.moved: list[Job] = []
+        """Written anew from an older part of the journal."""
+        self.records: list[bytes] = []
+        """Those of the jobs that are not plain, and of the moved ones."""
         self.ended: list[int] = []
+        """The numbers of jobs that will not run again."""
+        self.left: list[int] = []
+        """For each of them the part of the journal that lost it."""
         self.acknowledgements: list[bytes] = []
         self.peers: dict[Peer, None] = {}
+
+    @property
+    def empty(self) -> bool:
+        """Say whether there is nothing to write."""
+        return not (self.jobs or self.ended or self.moved)
+
+    def encode(self, *, apart: bool = False) -> list[bytes]:
+        """Return the blocks to be written: one, or one for each job that came and one for the rest."""
+        numbers = [job.number for job in self.plain]
+        priorities = [job.priority for job in self.plain]
+        rest = [encode_ended(self.ended)] if self.ended else []
+        if not apart:
+            submits = [encode_bodies(numbers, priorities, self.bodies)] if numbers else []
+            return [encode_batch([*submits, *self.records, *rest])]
+        submits = [
+            encode_bodies([number], [priority], [body])
+            for number, priority, body in zip(numbers, priorities, self.bodies, strict=True)
+        ]
+        return [encode_batch([record]) for record in (*submits, *self.records, *rest)]
 
 
 class Ledger:
@@ -59,7 +84,11 @@ class Ledger:
         ``body`` is that of the packet that submitted it, where that says all; else nothing.
         """
         batch = self.batch
-        batch.records.append(encode_body(job.number, job.priority, body) if body else _encode_job(job))
+        if body:
+            batch.plain.append(job)
+            batch.bodies.append(body)
+        else:
+            batch.records.append(_encode_job(job))
         batch.jobs.append(job)
         batch.acknowledgements.append(acknowledgement)
         if peer.held is None:
@@ -70,18 +99,18 @@ class Ledger:
 
     def end(self, job: Job) -> None:
         """Note that a job that was put into a batch will not run again."""
-        self.batch.records.append(encode_ended(job.number))
-        self.batch.ended.append(job.segment)
+        self.batch.ended.append(job.number)
+        self.batch.left.append(job.segment)
 
     # -- what the shell calls --------------------------------------------------------------------------------------
 
     def take_batch(self) -> Batch | None:
-        """Hand over the journal records that have gathered, to be written; what they hold back stays held.
+        """Hand over what has gathered, to be written; what it holds back stays held.
 
         Each batch must be answered by ``committed`` or ``refused`` before the next one is taken.
         """
         batch = self.batch
-        if not batch.records:
+        if batch.empty:
             return None
         self.batch = Batch()
         for peer in batch.peers:
@@ -131,9 +160,8 @@ class Ledger:
             if job.segment < 0 and job.handle not in tried_again:
                 self._unpersist(job)
         self._release(batch)
-        ends = [record for record in batch.records if record[:1] == b"D"]
-        self.batch.records[:0] = ends
         self.batch.ended[:0] = batch.ended
+        self.batch.left[:0] = batch.left
 
     def restore(self, segments: Iterable[tuple[int, list[Submitted | Ended]]]) -> None:
         """Take back what the segments of a journal have, at start-up; the jobs wait again in their old order."""

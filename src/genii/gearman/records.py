@@ -1,20 +1,24 @@
 """The journal's format: what is written of jobs so that they outlive the server. No I/O.
 
 A segment is a file of batches. A batch is a header (magic, length of its records, their CRC-32) and records; it counts
-as a whole or not at all. Integers are little-endian. A record is a submitted job or the end of one::
+as a whole or not at all. Integers are little-endian. A record is submitted jobs, one submitted job, or ends of jobs::
 
-    B  number:8  priority:1  size:4  then function NUL unique NUL payload, just as they were submitted
+    B  count:4  numbers:8 each  sizes:4 each  priorities:1 each  then for each: function NUL unique NUL payload
     S  number:8  priority:1  when:8  function:2 unique:1 reducer:2 payload:4 (lengths)  then the four
-    D  number:8
+    D  count:4  numbers:8 each
 
-B is what most submits become, because it is made in no time; S says all that there is to say of any job.
+B is what most submits become: it has them just as they came, and many are written in the time of one. S says all that
+there is to say of any job.
 """
 
 from __future__ import annotations
 
-from struct import Struct
-from typing import NamedTuple
+from struct import Struct, pack, unpack_from
+from typing import TYPE_CHECKING, NamedTuple
 from zlib import crc32
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 __all__ = [
     "BATCH",
@@ -23,7 +27,7 @@ __all__ = [
     "Scan",
     "Submitted",
     "encode_batch",
-    "encode_body",
+    "encode_bodies",
     "encode_ended",
     "encode_submitted",
     "scan",
@@ -32,9 +36,7 @@ __all__ = [
 MAGIC = b"\xf1GJ1"
 BATCH = Struct("<4sII")
 _SUBMITTED = Struct("<cQBqHBHI")
-_BODY = Struct("<cQBI")
-_ENDED = Struct("<cQ")
-_pack_body = _BODY.pack
+_COUNT = Struct("<cI")
 
 
 class Submitted(NamedTuple):
@@ -63,14 +65,16 @@ def encode_submitted(
     return _SUBMITTED.pack(b"S", number, priority, when, *sizes) + b"%b%b%b%b" % (function, unique, reducer, payload)
 
 
-def encode_body(number: int, priority: int, body: bytes) -> bytes:
-    """Write the record of a job that was submitted with this body and runs as soon as it can."""
-    return _pack_body(b"B", number, priority, len(body)) + body
+def encode_bodies(numbers: list[int], priorities: list[int], bodies: list[bytes]) -> bytes:
+    """Write the record of jobs that were submitted with these bodies and run as soon as they can."""
+    count = len(numbers)
+    head = pack(f"<cI{count}Q{count}I{count}B", b"B", count, *numbers, *map(len, bodies), *priorities)
+    return b"".join((head, *bodies))
 
 
-def encode_ended(number: int) -> bytes:
-    """Write the record of the end of a job."""
-    return _ENDED.pack(b"D", number)
+def encode_ended(numbers: list[int]) -> bytes:
+    """Write the record of the ends of jobs."""
+    return pack(f"<cI{len(numbers)}Q", b"D", len(numbers), *numbers)
 
 
 def encode_batch(records: list[bytes]) -> bytes:
@@ -136,21 +140,31 @@ def _records(body: bytes) -> list[Submitted | Ended]:
     records: list[Submitted | Ended] = []
     position, end = 0, len(body)
     while position < end:
-        if body[position] == 0x42:  # B
-            _, number, priority, size = _BODY.unpack_from(body, position)
-            position += _BODY.size
-            function, unique, payload = body[position : position + size].split(b"\0", 2)
-            position += size
-            records.append(Submitted(number, priority, 0, function, unique, b"", payload))
-        elif body[position] == 0x53:  # S
+        if body[position] == 0x53:  # S
             _, number, priority, when, *sizes = _SUBMITTED.unpack_from(body, position)
             position += _SUBMITTED.size
-            parts = []
-            for size in sizes:
-                parts.append(body[position : position + size])
-                position += size
-            records.append(Submitted(number, priority, when, *parts))
-        else:
-            records.append(Ended(_ENDED.unpack_from(body, position)[1]))
-            position += _ENDED.size
+            records.append(Submitted(number, priority, when, *_cut(body, position, sizes)))
+            position += sum(sizes)
+            continue
+        kind, count = _COUNT.unpack_from(body, position)
+        position += _COUNT.size
+        numbers = unpack_from(f"<{count}Q", body, position)
+        position += 8 * count
+        if kind == b"D":
+            records += map(Ended, numbers)
+            continue
+        sizes = list(unpack_from(f"<{count}I", body, position))
+        priorities = body[position + 4 * count : position + 5 * count]
+        position += 5 * count
+        for number, priority, submit in zip(numbers, priorities, _cut(body, position, sizes), strict=True):
+            function, unique, payload = submit.split(b"\0", 2)
+            records.append(Submitted(number, priority, 0, function, unique, b"", payload))
+        position += sum(sizes)
     return records
+
+
+def _cut(body: bytes, position: int, sizes: list[int]) -> Iterator[bytes]:
+    """Cut parts of these sizes out of what begins at ``position``."""
+    for size in sizes:
+        yield body[position : position + size]
+        position += size

@@ -197,7 +197,7 @@ class JobServer:
         if now >= self._next_tick or broker.rescheduled:
             self._tick(now)
         journal = self.journal
-        if journal is not None and broker.ledger.batch.records:
+        if journal is not None and not broker.ledger.batch.empty:
             self._feed_journal(journal, now)
         if broker.dirty:
             self._flush()
