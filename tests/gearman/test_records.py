@@ -3,7 +3,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from genii.gearman.records import Ended, Submitted, encode_batch, encode_bodies, encode_ended, encode_submitted, scan
+from genii.gearman.protocol import Kind, request
+from genii.gearman.records import Ended, Submitted, encode_batch, encode_ended, encode_packets, encode_submitted, scan
 
 number = st.integers(0, 2**63)
 submitted = st.builds(
@@ -58,18 +59,19 @@ def test_survives_garbage(data: bytes) -> None:
     assert found.records == []
 
 
-plain = st.builds(
-    Submitted, number, st.integers(0, 2), st.just(0), st.just(b"name"), st.binary(max_size=9), st.just(b""),
-    st.binary(max_size=99),
-).map(lambda item: item._replace(unique=item.unique.replace(b"\0", b"")))  # fmt: skip
+PRIORITIES = [Kind.SUBMIT_JOB_HIGH_BG, Kind.SUBMIT_JOB_BG, Kind.SUBMIT_JOB_LOW_BG]
+plain = st.tuples(st.integers(0, 2), st.binary(max_size=9), st.binary(max_size=99))
 
 
-@given(st.lists(record, max_size=2), st.lists(plain, max_size=4), st.lists(number, max_size=4))
+@given(st.lists(record, max_size=2), st.integers(0, 2**62), st.lists(plain, max_size=4), st.lists(number, max_size=4))
 def test_submits_are_kept_as_they_came_and_many_in_one_record(
-    others: list[Submitted | Ended], submits: list[Submitted], ended: list[int]
+    others: list[Submitted | Ended], first: int, submits: list[tuple[int, bytes, bytes]], ended: list[int]
 ) -> None:
-    numbers, priorities = [item.number for item in submits], [item.priority for item in submits]
-    kept = encode_bodies(numbers, priorities, [b"\0".join((b"name", item.unique, item.payload)) for item in submits])
+    jobs = [
+        Submitted(first + n, priority, 0, b"name", unique.replace(b"\0", b""), b"", payload)
+        for n, (priority, unique, payload) in enumerate(submits)
+    ]
+    packets = (request(PRIORITIES[job.priority], job.function, job.unique, job.payload) for job in jobs)
     around = [encode(item) for item in others]
-    found = scan(encode_batch([*around, kept, *around, encode_ended(ended)]))
-    assert found.records == [*others, *submits, *others, *map(Ended, ended)]
+    found = scan(encode_batch([*around, encode_packets(first, b"".join(packets)), *around, encode_ended(ended)]))
+    assert found.records == [*others, *jobs, *others, *map(Ended, ended)]

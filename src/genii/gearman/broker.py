@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from genii.gearman import commands
 from genii.gearman.job import Job, State
 from genii.gearman.jobs import MAX_FUNCTION
-from genii.gearman.protocol import HEADER, HIGH, LOW, MAX_UNIQUE, NORMAL, REQUEST, RESPONSE, Kind
+from genii.gearman.protocol import HEADER, HEADER_SIZE, HIGH, LOW, MAX_UNIQUE, NORMAL, REQUEST, RESPONSE, Kind
 from genii.gearman.protocol import response as encode
 from genii.gearman.queues import Queues
 from genii.gearman.schedule import next_time
@@ -158,14 +158,14 @@ class Broker(Queues):
     # -- submitting --------------------------------------------------------------------------------------------------
 
     def _submit(self, peer: Peer, code: int, data: bytes, start: int, stop: int) -> None:
-        body = data[start:stop]
         try:
-            name, unique, payload = body.split(b"\0", 2)
+            name, unique, payload = data[start:stop].split(b"\0", 2)
         except ValueError:
             self._malformed(peer, code)
             return
         priority, background = _SUBMITS[code]
-        self._accept(peer, name, unique, payload, priority, background, body)
+        packet = data[start - HEADER_SIZE : stop] if background and self._durable else b""
+        self._accept(peer, name, unique, payload, priority, background, packet)
 
     def _accept(  # one argument per field of a packet
         self,
@@ -175,7 +175,7 @@ class Broker(Queues):
         payload: bytes,
         priority: int,
         background: bool,
-        body: bytes = b"",
+        packet: bytes = b"",
         reducer: bytes = b"",
         when: int = 0,
     ) -> None:
@@ -210,7 +210,7 @@ class Broker(Queues):
             function.by_unique[key] = job
         if durable:
             function.waiting += 1
-            self.ledger.persist(peer, job, body, self._created[len(digits)] + digits)
+            self.ledger.persist(peer, job, packet, self._created[len(digits)] + digits)
             return
         peer.emit(self._created[len(digits)] + digits)
         if when:

@@ -38,6 +38,8 @@ RESERVE = 4 << 20
 FILL = 256 << 10
 """Smaller batches go over zeros that were written before, in steps of this size: then most syncs have only data to
 write, which takes half the time. For larger batches it isn't worth it to write everything twice."""
+PIECE = 64 << 10
+"""Zeros are written in pieces of this size: for larger ones the kernel looks for large pages, for ten times as long."""
 HANDOVER = 0.002
 """Seconds for which a batch is waited with until the kernel has it. Then its sync goes on beside what the server does
 next; without that the thread has its turn when the server has nothing more to do, and its clients wait longer."""
@@ -300,8 +302,9 @@ class Writer:
         if self.size + size > self._filled:
             begin = max(self.size, self._filled)
             end = min(begin + FILL, self._reserved)
-            if end > begin:
-                self._filled = begin + os.pwrite(self._descriptor, bytes(end - begin), begin)
+            while begin < end:
+                begin += os.pwrite(self._descriptor, bytes(min(end - begin, PIECE)), begin)
+                self._filled = begin
 
     def _write(self, data: bytes) -> None:
         view = memoryview(data)

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 from genii.gearman.job import Job, State
 from genii.gearman.protocol import Kind
 from genii.gearman.protocol import response as encode
-from genii.gearman.records import Submitted, encode_batch, encode_bodies, encode_ended, encode_submitted
+from genii.gearman.records import Submitted, encode_batch, encode_ended, encode_packets, encode_submitted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from genii.gearman.jobs import Peer
     from genii.gearman.queues import Queues
@@ -27,15 +27,15 @@ _COMMITTING, _QUEUED, _GONE = State.COMMITTING.value, State.QUEUED.value, State.
 class Batch:
     """What is written to the journal together, and what waits for that."""
 
-    __slots__ = ("acknowledgements", "bodies", "ended", "jobs", "left", "moved", "peers", "plain", "records")
+    __slots__ = ("acknowledgements", "ended", "jobs", "left", "moved", "packets", "peers", "plain", "records")
 
     def __init__(self) -> None:
         self.jobs: list[Job] = []
         """To be queued, or known to be kept, afterwards."""
         self.plain: list[Job] = []
         """Those of them whose submit says all there is to say."""
-        self.bodies: list[bytes] = []
-        """The submits of the plain ones."""
+        self.packets: list[bytes] = []
+        """The submits of the plain ones, as they came."""
         self.moved: list[Job] = []
         """Written anew from an older part of the journal."""
         self.records: list[bytes] = []
@@ -54,17 +54,25 @@ class Batch:
 
     def encode(self, *, apart: bool = False) -> list[bytes]:
         """Return the blocks to be written: one, or one for each job that came and one for the rest."""
-        numbers = [job.number for job in self.plain]
-        priorities = [job.priority for job in self.plain]
         rest = [encode_ended(self.ended)] if self.ended else []
-        if not apart:
-            submits = [encode_bodies(numbers, priorities, self.bodies)] if numbers else []
-            return [encode_batch([*submits, *self.records, *rest])]
-        submits = [
-            encode_bodies([number], [priority], [body])
-            for number, priority, body in zip(numbers, priorities, self.bodies, strict=True)
-        ]
-        return [encode_batch([record]) for record in (*submits, *self.records, *rest)]
+        if apart:
+            submits = [encode_packets(job.number, packet) for job, packet in zip(self.plain, self.packets, strict=True)]
+            return [encode_batch([record]) for record in (*submits, *self.records, *rest)]
+        return [encode_batch([*self._runs(), *self.records, *rest])]
+
+    def _runs(self) -> Iterator[bytes]:
+        """Write the plain jobs, a record for each run of numbers."""
+        plain, packets = self.plain, self.packets
+        begin = 0
+        while begin < len(plain):
+            first = plain[begin].number
+            end = len(plain)
+            if plain[-1].number - first >= end - begin:  # numbers only grow, so that this says whether any is missing
+                end = begin + 1
+                while plain[end].number - first == end - begin:
+                    end += 1
+            yield encode_packets(first, b"".join(packets[begin:end]))
+            begin = end
 
 
 class Ledger:
@@ -78,15 +86,15 @@ class Ledger:
 
     # -- what the broker calls -------------------------------------------------------------------------------------
 
-    def persist(self, peer: Peer, job: Job, body: bytes, acknowledgement: bytes) -> None:
+    def persist(self, peer: Peer, job: Job, packet: bytes, acknowledgement: bytes) -> None:
         """Put a job into the batch; its acknowledgement, and all that comes after it, waits for the batch.
 
-        ``body`` is that of the packet that submitted it, where that says all; else nothing.
+        ``packet`` is what submitted it, where that says all; else nothing.
         """
         batch = self.batch
-        if body:
+        if packet:
             batch.plain.append(job)
-            batch.bodies.append(body)
+            batch.packets.append(packet)
         else:
             batch.records.append(_encode_job(job))
         batch.jobs.append(job)
@@ -127,7 +135,8 @@ class Ledger:
         self._release(batch)
         got, left = 0, []
         for job in batch.jobs + batch.moved:
-            if job.state == _GONE:
+            state = job.state
+            if state == _GONE:
                 continue
             before = job.segment
             if before != segment:
@@ -135,7 +144,7 @@ class Ledger:
                 got += 1
                 if before >= 0:
                     left.append(before)
-            if job.state != _COMMITTING:
+            if state != _COMMITTING:
                 continue
             function = job.function
             function.waiting -= 1

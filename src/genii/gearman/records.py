@@ -3,11 +3,11 @@
 A segment is a file of batches. A batch is a header (magic, length of its records, their CRC-32) and records; it counts
 as a whole or not at all. Integers are little-endian. A record is submitted jobs, one submitted job, or ends of jobs::
 
-    B  count:4  numbers:8 each  sizes:4 each  priorities:1 each  then for each: function NUL unique NUL payload
+    P  number:8  size:4  then the packets that submitted that number and those after it
     S  number:8  priority:1  when:8  function:2 unique:1 reducer:2 payload:4 (lengths)  then the four
     D  count:4  numbers:8 each
 
-B is what most submits become: it has them just as they came, and many are written in the time of one. S says all that
+P is what most submits become: it has them just as they came, and many are written in the time of one. S says all that
 there is to say of any job.
 """
 
@@ -16,6 +16,8 @@ from __future__ import annotations
 from struct import Struct, pack, unpack_from
 from typing import TYPE_CHECKING, NamedTuple
 from zlib import crc32
+
+from genii.gearman.protocol import HEADER, HEADER_SIZE, HIGH, LOW, NORMAL, Kind
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,8 +29,8 @@ __all__ = [
     "Scan",
     "Submitted",
     "encode_batch",
-    "encode_bodies",
     "encode_ended",
+    "encode_packets",
     "encode_submitted",
     "scan",
 ]
@@ -36,7 +38,9 @@ __all__ = [
 MAGIC = b"\xf1GJ1"
 BATCH = Struct("<4sII")
 _SUBMITTED = Struct("<cQBqHBHI")
-_COUNT = Struct("<cI")
+_PACKETS = Struct("<cQI")
+_ENDED = Struct("<cI")
+_PRIORITIES = {Kind.SUBMIT_JOB_HIGH_BG.value: HIGH, Kind.SUBMIT_JOB_BG.value: NORMAL, Kind.SUBMIT_JOB_LOW_BG.value: LOW}
 
 
 class Submitted(NamedTuple):
@@ -65,11 +69,9 @@ def encode_submitted(
     return _SUBMITTED.pack(b"S", number, priority, when, *sizes) + b"%b%b%b%b" % (function, unique, reducer, payload)
 
 
-def encode_bodies(numbers: list[int], priorities: list[int], bodies: list[bytes]) -> bytes:
-    """Write the record of jobs that were submitted with these bodies and run as soon as they can."""
-    count = len(numbers)
-    head = pack(f"<cI{count}Q{count}I{count}B", b"B", count, *numbers, *map(len, bodies), *priorities)
-    return b"".join((head, *bodies))
+def encode_packets(number: int, packets: bytes) -> bytes:
+    """Write the record of jobs with numbers from this one on, that were submitted with these packets."""
+    return _PACKETS.pack(b"P", number, len(packets)) + packets
 
 
 def encode_ended(numbers: list[int]) -> bytes:
@@ -140,31 +142,32 @@ def _records(body: bytes) -> list[Submitted | Ended]:
     records: list[Submitted | Ended] = []
     position, end = 0, len(body)
     while position < end:
-        if body[position] == 0x53:  # S
+        if body[position] == 0x50:  # P
+            _, number, size = _PACKETS.unpack_from(body, position)
+            position += _PACKETS.size
+            records += _packets(body, position, position + size, number)
+            position += size
+        elif body[position] == 0x53:  # S
             _, number, priority, when, *sizes = _SUBMITTED.unpack_from(body, position)
             position += _SUBMITTED.size
-            records.append(Submitted(number, priority, when, *_cut(body, position, sizes)))
-            position += sum(sizes)
-            continue
-        kind, count = _COUNT.unpack_from(body, position)
-        position += _COUNT.size
-        numbers = unpack_from(f"<{count}Q", body, position)
-        position += 8 * count
-        if kind == b"D":
-            records += map(Ended, numbers)
-            continue
-        sizes = list(unpack_from(f"<{count}I", body, position))
-        priorities = body[position + 4 * count : position + 5 * count]
-        position += 5 * count
-        for number, priority, submit in zip(numbers, priorities, _cut(body, position, sizes), strict=True):
-            function, unique, payload = submit.split(b"\0", 2)
-            records.append(Submitted(number, priority, 0, function, unique, b"", payload))
-        position += sum(sizes)
+            parts = []
+            for size in sizes:
+                parts.append(body[position : position + size])
+                position += size
+            records.append(Submitted(number, priority, when, *parts))
+        else:
+            _, count = _ENDED.unpack_from(body, position)
+            position += _ENDED.size
+            records += map(Ended, unpack_from(f"<{count}Q", body, position))
+            position += 8 * count
     return records
 
 
-def _cut(body: bytes, position: int, sizes: list[int]) -> Iterator[bytes]:
-    """Cut parts of these sizes out of what begins at ``position``."""
-    for size in sizes:
-        yield body[position : position + size]
+def _packets(body: bytes, position: int, end: int, number: int) -> Iterator[Submitted]:
+    while position < end:
+        _, kind, size = HEADER.unpack_from(body, position)
+        position += HEADER_SIZE
+        function, unique, payload = body[position : position + size].split(b"\0", 2)
+        yield Submitted(number, _PRIORITIES[kind], 0, function, unique, b"", payload)
         position += size
+        number += 1
