@@ -359,11 +359,12 @@ class Broker(Queues):
             function.sleepers[peer] = None
 
     def _complete(self, peer: Peer, _code: int, data: bytes, start: int, stop: int) -> None:
-        handle = _handle(data, start, stop)
-        job = peer.jobs.pop(handle, None)
+        end = data.find(b"\0", start, stop)
+        job = peer.jobs.pop(data[start:end], None) if end > start else None
         if job is None:
             self._error(peer, b"JOB_NOT_FOUND", b"Job given in work result not found")
             return
+        handle = job.handle
         self.completed += 1
         if job.listeners:
             packet = RESPONSE + data[start - 8 : stop]
