@@ -219,6 +219,8 @@ class Broker(Queues):
         function.queues[priority].append(job)
         function.queued += 1
         if function.sleepers:
+            if background:
+                self.touch(peer)  # it waits for this answer only, so it gets it before the worker gets the job
             self._wake(function)
 
     def _acceptable(self, peer: Peer, function: Function, unique: bytes, priority: int) -> bool:

@@ -41,8 +41,10 @@ write, which takes half the time. For larger batches it isn't worth it to write 
 PIECE = 64 << 10
 """Zeros are written in pieces of this size: for larger ones the kernel looks for large pages, for ten times as long."""
 HANDOVER = 0.002
-"""Seconds for which a batch is waited with until the kernel has it. Then its sync goes on beside what the server does
-next; without that the thread has its turn when the server has nothing more to do, and its clients wait longer."""
+"""Seconds for which a batch of many jobs is waited with until the kernel has it. Then its sync goes on beside what the
+server does next; without that the thread has its turn when the server has nothing more to do."""
+MANY = 20
+"""Fewer jobs than these come from clients that wait, so that the server has nothing to do meanwhile."""
 REWRITE = 5000
 """How many jobs are written anew in one batch."""
 
@@ -138,13 +140,14 @@ class Journal:
         return not self._busy
 
     def write(self, batch: Batch) -> None:
-        """Hand a batch to the thread, and let it come as far as the kernel."""
+        """Hand a batch to the thread; let a large one come as far as the kernel."""
         self._busy = True
         # encoded here, because each change of threads costs more than that
         blocks = batch.encode(apart=self._durability == "each")
         self._baton.acquire(blocking=False)
         self._work.put((batch, blocks))
-        self._baton.acquire(timeout=HANDOVER)
+        if len(batch.jobs) >= MANY:
+            self._baton.acquire(timeout=HANDOVER)
 
     def wait(self) -> None:
         """Wait until the batch that was handed over is written, or is not."""
