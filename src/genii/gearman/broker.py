@@ -179,9 +179,7 @@ class Broker(Queues):
         reducer: bytes = b"",
         when: int = 0,
     ) -> None:
-        function = self.functions.get(name)
-        if function is None:
-            function = self.function(name)
+        function = self.functions.get(name) or self.function(name)
         key: bytes | tuple[bytes, bytes] = b""
         if unique:
             key = unique if unique != b"-" else (unique, payload) if payload else b""
