@@ -7,6 +7,9 @@ import os
 import subprocess
 from typing import TYPE_CHECKING
 
+import pytest
+from tests.real.harness import PATIENCE
+
 if TYPE_CHECKING:
     from tests.real.harness import Site
 
@@ -59,6 +62,22 @@ def test_a_reader_that_has_seen_enough_is_no_error(site: Site) -> None:
         )
         os.close(writing)
         assert done.returncode == 0, words
+
+
+@pytest.mark.parametrize("words", [("logs", "-f"), ("events", "-f"), ("attach", "job"), ("status", "--watch")])
+def test_what_follows_ends_with_its_reader(site: Site, words: tuple[str, ...]) -> None:
+    site.write('[program.job]\ncommand = "echo here; exec sleep 1000"\nstdin = "pipe"\n')
+    site.up()
+    site.line("job", "here")
+    with subprocess.Popen(
+        site.command(*words), cwd=site.path, env=site.environment,
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    ) as process:  # fmt: skip
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert process.stdout.readline()
+        process.stdout.close()
+        assert (process.wait(PATIENCE), process.stderr.read()) == (0, b"")
 
 
 def test_a_folder_too_deep_for_a_socket_is_named(site: Site) -> None:

@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.waiting import wait_until
 
 from genii.system import launcher_client
 from genii.system.launcher_client import find_born
+from genii.system.procfs import command_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -57,6 +59,7 @@ def test_takes_no_older_child_for_it(begin: Callable[..., int]) -> None:
 def test_ends_a_child_that_is_not_the_program_yet(begin: Callable[..., int]) -> None:
     since = ticks()
     copy = begin(ENVIRONMENT, LAUNCHER)
+    wait_until(lambda: LAUNCHER in command_line(copy), "it to be like a copy")
     assert find_born(ENVIRONMENT, since) == 0
     with pytest.raises(ProcessLookupError):
         os.kill(copy, 0)

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
+import time
 
 import pytest
 
-from genii.system.procfs import ProcessStat, command_line, own_children, read_stat, start_time
+from genii.system.procfs import ProcessStat, command_line, environment, own_children, read_stat, start_time
 
 
 def test_reads_this_process() -> None:
@@ -55,3 +57,25 @@ def test_gives_the_words_of_a_command() -> None:
         assert child.stdout is not None
         assert child.stdout.readline() == b"here\n"
         assert command_line(child.pid)[-2:] == ["a b", ""]
+
+
+def test_tells_the_variables_of_what_was_started_in_this_very_moment() -> None:
+    for _ in range(20):
+        pid = os.posix_spawn("/bin/sleep", ["sleep", "1000"], {"WHO": "me"})
+        seen = environment(pid)
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+        assert seen == {b"WHO=me"}
+
+
+def test_what_is_over_or_has_no_variables_is_not_waited_for() -> None:
+    started = time.monotonic()
+    with subprocess.Popen([sys.executable, "-c", ""]) as child:
+        os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+        assert environment(child.pid) == set()
+    assert environment(child.pid) == set()
+    bare = os.posix_spawn("/bin/sleep", ["sleep", "1000"], {})
+    assert environment(bare) == set()
+    os.kill(bare, signal.SIGKILL)
+    os.waitpid(bare, 0)
+    assert time.monotonic() - started < 1

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from genii.cli.connect import connect, explain_unknown
 from genii.cli.parser import complete_with
+from genii.cli.reader import end_when_unread
 from genii.cli.terminal import printable
 from genii.errors import GeniiError, NotRead, NotRunning, UsageError
 
@@ -100,6 +101,7 @@ class _Attachment:
         """
         import threading
 
+        end_when_unread()
         threading.Thread(target=self._follow, daemon=True).start()
         poll = select.poll()
         poll.register(self._woken, select.POLLIN)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from genii.cli.action import add_json
 from genii.cli.connect import connect
+from genii.cli.reader import end_when_unread
 from genii.cli.terminal import STATE_COLOURS, Paint
 
 if TYPE_CHECKING:
@@ -32,6 +33,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Print events."""
     client = connect(options)
+    if options.follow:
+        end_when_unread()
     recent = client.recent_events()
     _print_events(recent, as_json=options.json)
     if options.follow:

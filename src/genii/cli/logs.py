@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from genii.cli.action import add_json
 from genii.cli.connect import connect, explain_unknown, read_time
 from genii.cli.parser import add_names
+from genii.cli.reader import end_when_unread
 from genii.cli.terminal import Paint, printable
 from genii.errors import UsageError
 
@@ -51,6 +52,8 @@ def run(options: argparse.Namespace) -> int:
     ago = read_time(options.since, "--since")
     since = time.time() - ago if ago else 0.0
     client = connect(options)
+    if options.follow:
+        end_when_unread()
     with explain_unknown(client, options.names):
         rows = client.statuses(options.names)
         read = client.follow_logs if options.follow else client.recent_logs

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from genii.cli import action, fleet, status, update
 from genii.cli.action import print_json
 from genii.cli.connect import read_time
+from genii.cli.reader import end_when_unread
 from genii.cli.terminal import Paint, format_table, printable
 from genii.errors import GeniiError, UsageError
 
@@ -210,6 +211,8 @@ def _logs(options: argparse.Namespace) -> int:
     settings, hosts = fleet.load(options)
     if options.follow and len(hosts) > settings.limit:
         raise UsageError(f"{len(hosts)} hosts can't be followed at once with limit = {settings.limit}; raise it")
+    if options.follow:
+        end_when_unread()
     ago = read_time(options.since, "--since")
     since = time.time() - ago if ago else 0.0
     question = _log_printer(options, hosts, count, since)

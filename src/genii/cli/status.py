@@ -74,6 +74,9 @@ def _show_details(client: Client, options: argparse.Namespace) -> int:
 
 def _watch(client: Client, names: Sequence[str]) -> int:
     """Draw the table again at each event, and each second for the times."""
+    from genii.cli.reader import end_when_unread
+
+    end_when_unread()
     paint = Paint(sys.stdout)
     clear = _CLEAR if sys.stdout.isatty() else ""
     for _ in client.events(heartbeat=1.0):

@@ -13,7 +13,7 @@ from genii.supervise.model import State, Stop
 from genii.supervise.output import take_over as take_over_streams
 from genii.supervise.record import Found, Memory
 from genii.system.process import group_exists, group_members, open_living, send_group_signal
-from genii.system.procfs import command_line, start_time
+from genii.system.procfs import command_line, environment, start_time
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -100,18 +100,9 @@ def _clean_up(process: Process, group: int) -> None:
     if not process.program.stop.group or not group_exists(group):
         return
     mark = f"{MARK}={process.name}".encode()
-    if any(mark in _environment(pid) for pid in group_members(group)):
+    if any(mark in environment(pid) for pid in group_members(group)):
         _log.warning("%s: ended while nobody watched; the rest of its group is being stopped", process.name)
         process.clean_up(group)
-
-
-def _environment(pid: int) -> set[bytes]:
-    """Return the variables that a process was started with; none if it is gone or not ours."""
-    try:
-        with open(f"/proc/{pid}/environ", "rb") as file:
-            return set(file.read().split(b"\0"))
-    except OSError:
-        return set()
 
 
 def _lives(found: Found | None) -> bool:
@@ -177,7 +168,7 @@ def _search(supervisor: Supervisor, memory: Memory, names: list[str]) -> None:
     marks = {f"{MARK}={name}".encode(): name for name in names}
     found: dict[str, list[tuple[bool, int, int]]] = {}
     for pid in _session_leaders():  # as each main process is; what it started seldom is
-        variables = _environment(pid)
+        variables = environment(pid)
         for mark in marks.keys() & variables if owner in variables else ():
             process = supervisor.slots.get(marks[mark])
             if process is None or not _is_user(process, pid):  # others may use our marks, but not our users

@@ -145,9 +145,8 @@ def find_born(environment: dict[str, str], begun: int) -> int:
                 os.kill(pid, signal.SIGKILL)
                 os.waitpid(pid, 0)
                 continue
-            with open(f"/proc/{pid}/environ", "rb") as file:
-                if variables <= set(file.read().split(b"\0")):
-                    return pid
+            if variables <= procfs.environment(pid):
+                return pid
         except OSError:
             continue
     return 0

@@ -246,11 +246,7 @@ class PidFile:
         return self._is_marked(pid)
 
     def _is_marked(self, pid: int) -> bool:
-        try:
-            with open(f"/proc/{pid}/environ", "rb") as file:
-                return f"{PID_FILE_VARIABLE}={self.path}".encode() in file.read().split(b"\0")
-        except OSError:
-            return False
+        return f"{PID_FILE_VARIABLE}={self.path}".encode() in procfs.environment(pid)
 
     def _refuse(self, reason: OSError | str) -> NoReturn:
         from genii.errors import NotAllowed

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import os
+import time
 
-__all__ = ["ProcessStat", "command_line", "load", "own_children", "read_stat", "resident_bytes", "start_time", "usage"]
+__all__ = [
+    "ProcessStat", "command_line", "environment", "load", "own_children", "read_stat", "resident_bytes", "start_time",
+    "usage",
+]  # fmt: skip
 
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 _TICKS = os.sysconf("SC_CLK_TCK")
+_EXEC = 1.0
+"""Seconds that a process may need to become another program."""
 
 
 class ProcessStat:
@@ -59,6 +65,28 @@ def command_line(pid: int) -> list[str]:
     except (FileNotFoundError, ProcessLookupError):
         raise ProcessLookupError(f"there is no process {pid}") from None
     return [word.decode(errors="replace") for word in text.removesuffix(b"\0").split(b"\0")] if text else []
+
+
+def environment(pid: int) -> set[bytes]:
+    """Return the variables that a process was started with, as ``NAME=value``; none if it is gone, over, or not ours.
+
+    In the midst of execve(2) it seems to have neither words nor variables, though its parent goes on already (see
+    vfork(2)): that is waited for.
+    """
+    end = time.monotonic() + _EXEC
+    try:
+        while not (variables := _variables(pid)):
+            if command_line(pid) or read_stat(pid).ended or time.monotonic() > end:
+                return _variables(pid)  # it may have become the program between the two looks
+            time.sleep(0.001)
+    except OSError:
+        return set()
+    return variables
+
+
+def _variables(pid: int) -> set[bytes]:
+    with open(f"/proc/{pid}/environ", "rb") as file:
+        return set(file.read().split(b"\0")) - {b""}
 
 
 def resident_bytes(pid: int) -> int:
