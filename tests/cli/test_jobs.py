@@ -84,7 +84,7 @@ def test_background_jobs_are_listed_asked_for_and_dropped(address: str, capfd: p
     assert run(jobs, "status", "-s", address) == 0
     assert capfd.readouterr().out.splitlines()[-1].split() == ["f", "1", "0", "0", "0", "1", "0"]
     assert run(jobs, "drop", "-s", address, handle, "H:other:1") == 1
-    assert "UNKNOWN_JOB" in capfd.readouterr().err
+    assert "H:other:1: " + address + ": UNKNOWN_JOB (it has no such job" in capfd.readouterr().err
     assert run(jobs, "status", "-s", address, handle) == 3
 
 

@@ -32,5 +32,5 @@ def least_work(words: list[str], cwd: Path, rounds: int = 10) -> float:
 
 def test_help_and_status_start_in_a_few_times_an_empty_interpreter(served: ServedTarget, site: Path) -> None:
     nothing = least_work(["-c", "pass"], site)
-    assert least_work(["-m", "genii", "--help"], site) < 5 * nothing
-    assert least_work(["-m", "genii", "status"], site) < 7 * nothing
+    assert least_work(["-m", "genii", "--help"], site) < 3 * nothing
+    assert least_work(["-m", "genii", "status"], site) < 3.5 * nothing

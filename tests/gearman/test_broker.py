@@ -138,3 +138,23 @@ def test_a_worker_that_vanishes_while_it_is_kept_waiting_is_forgotten() -> None:
     client(1.0, SUBMIT)
     assert broker.functions[b"f"].queued == 1
     assert broker.next_tick(1.0, 1.0) is None
+
+
+def test_the_client_of_a_background_job_is_answered_before_its_worker_is_woken() -> None:
+    broker, client, worker = Broker(), Peer(), Peer()
+    for peer in (client, worker):
+        broker.connect(peer)
+    broker.receive(worker, request(Kind.CAN_DO, b"f") + request(Kind.PRE_SLEEP), 0.0)
+    broker.dirty.clear()
+    broker.receive(client, request(Kind.SUBMIT_JOB_BG, b"f", b"", b""), 0.0)
+    assert broker.dirty == [client, worker]
+
+
+def test_the_worker_of_a_foreground_job_is_woken_before_its_client_learns_the_handle() -> None:
+    broker, client, worker = Broker(), Peer(), Peer()
+    for peer in (client, worker):
+        broker.connect(peer)
+    broker.receive(worker, request(Kind.CAN_DO, b"f") + request(Kind.PRE_SLEEP), 0.0)
+    broker.dirty.clear()
+    broker.receive(client, request(Kind.SUBMIT_JOB, b"f", b"", b""), 0.0)
+    assert broker.dirty == [worker, client]

@@ -18,12 +18,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from genii.gearman.journal import Durability
+
 
 class Bench:
     """A broker with a journal, and one connection; batches are written when ``sync`` is called."""
 
-    def __init__(self, directory: Path, segment_size: int = 1 << 20) -> None:
-        self.journal = Journal(directory, "group", segment_size)
+    def __init__(self, directory: Path, segment_size: int = 1 << 20, durability: Durability = "group") -> None:
+        self.journal = Journal(directory, durability, segment_size)
         self.broker = Broker(Settings(durable=True))
         self.journal.recover(self.broker)
         self.peer = Peer()
@@ -121,6 +123,30 @@ def test_jobs_come_back_in_order_with_their_handles_and_finished_ones_do_not(ben
     second.submit(b"again", b"u2")
     second.sync()
     assert second.answers()[-1] == (Kind.JOB_CREATED, b"H:localhost:3")
+
+
+@pytest.mark.parametrize("durability", ["group", "each", "none"])
+def test_jobs_of_one_batch_come_back_whatever_was_submitted_between_them(
+    tmp_path: Path, durability: Durability
+) -> None:
+    one = Bench(tmp_path / "journal", durability=durability)
+    for number in range(30):
+        one.send(Kind.SUBMIT_JOB, b"f", b"", b"foreground %d" % number)
+        one.send(Kind.SUBMIT_JOB_LOW_BG, b"f", b"", b"low %d" % number)
+        one.send(Kind.SUBMIT_JOB_HIGH_BG, b"g", b"u%d" % number, b"")
+        one.send(Kind.SUBMIT_JOB_EPOCH, b"later", b"", b"2000000000", b"in 2033")
+    one.sync()
+    kept = {job.handle: job for job in one.broker.jobs.values() if job.background}
+    one.journal.close()
+    again = Bench(tmp_path / "journal", durability=durability)
+    assert again.journal.notes == []
+    assert list(again.broker.jobs) == list(kept)
+    for handle, job in again.broker.jobs.items():
+        before = kept[handle]
+        assert (job.function.name, job.unique, job.payload, job.priority, job.when) == (
+            before.function.name, before.unique, before.payload, before.priority, before.when,
+        )  # fmt: skip
+    again.journal.close()
 
 
 def test_numbers_are_not_used_again_after_everything_was_done(bench: Callable[..., Bench]) -> None:

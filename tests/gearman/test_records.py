@@ -3,7 +3,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from genii.gearman.records import Ended, Submitted, encode_batch, encode_body, encode_ended, encode_submitted, scan
+from genii.gearman.protocol import Kind, request
+from genii.gearman.records import Ended, Submitted, encode_batch, encode_ended, encode_packets, encode_submitted, scan
 
 number = st.integers(0, 2**63)
 submitted = st.builds(
@@ -14,7 +15,7 @@ record = submitted | st.builds(Ended, number)
 
 
 def encode(item: Submitted | Ended) -> bytes:
-    return encode_submitted(*item) if isinstance(item, Submitted) else encode_ended(item.number)
+    return encode_submitted(*item) if isinstance(item, Submitted) else encode_ended([item.number])
 
 
 @given(st.lists(st.lists(record, min_size=1), max_size=5), st.integers(0, 100))
@@ -58,12 +59,19 @@ def test_survives_garbage(data: bytes) -> None:
     assert found.records == []
 
 
-@given(st.lists(record, max_size=2), number, st.integers(0, 2), st.binary(max_size=9), st.binary(max_size=99))
-def test_a_submit_is_kept_as_it_came(
-    others: list[Submitted | Ended], number: int, priority: int, unique: bytes, payload: bytes
+PRIORITIES = [Kind.SUBMIT_JOB_HIGH_BG, Kind.SUBMIT_JOB_BG, Kind.SUBMIT_JOB_LOW_BG]
+plain = st.tuples(st.integers(0, 2), st.binary(max_size=9), st.binary(max_size=99))
+
+
+@given(st.lists(record, max_size=2), st.integers(0, 2**62), st.lists(plain, max_size=4), st.lists(number, max_size=4))
+def test_submits_are_kept_as_they_came_and_many_in_one_record(
+    others: list[Submitted | Ended], first: int, submits: list[tuple[int, bytes, bytes]], ended: list[int]
 ) -> None:
-    unique = unique.replace(b"\0", b"")
-    kept = encode_body(number, priority, b"\0".join((b"name", unique, payload)))
+    jobs = [
+        Submitted(first + n, priority, 0, b"name", unique.replace(b"\0", b""), b"", payload)
+        for n, (priority, unique, payload) in enumerate(submits)
+    ]
+    packets = (request(PRIORITIES[job.priority], job.function, job.unique, job.payload) for job in jobs)
     around = [encode(item) for item in others]
-    found = scan(encode_batch([*around, kept, *around]))
-    assert found.records == [*others, Submitted(number, priority, 0, b"name", unique, b"", payload), *others]
+    found = scan(encode_batch([*around, encode_packets(first, b"".join(packets)), *around, encode_ended(ended)]))
+    assert found.records == [*others, *jobs, *others, *map(Ended, ended)]

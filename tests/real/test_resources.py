@@ -11,6 +11,8 @@ import subprocess
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.real.harness import PATIENCE
+from tests.waiting import wait_until
 
 if TYPE_CHECKING:
     from tests.real.harness import Site
@@ -296,3 +298,19 @@ def test_no_log_is_written_through_the_link_of_somebody_else(site: Site) -> None
     assert "a symbolic link of user 12345" in site.wait_own_log("a symbolic link of user 12345")
     assert site.status("job")["state"] == "RUNNING"
     assert victim.read_text() == "untouched"
+
+
+def test_programs_leave_descriptors_to_those_who_ask(site: Site) -> None:
+    site.write('[program.job]\ncommand = "sleep 1000"\nprocesses = 100\n')
+    words = " ".join(site.command("up", "-d", "--no-wait"))
+    subprocess.run(["sh", "-c", f"ulimit -n 64; exec {words}"], cwd=site.path, env=site.environment, timeout=PATIENCE)
+
+    def settled() -> dict[str, str]:
+        """Return what is said of each state, once no program is on its way."""
+        said = {row["state"]: row["reason"] for row in site.client.statuses()}
+        return said if said.keys() <= {"RUNNING", "BACKOFF"} else {}
+
+    assert wait_until(settled, "each to run, or to be told why not") == {
+        "RUNNING": "",
+        "BACKOFF": "no descriptors are left of the supervisor's 64; raise its limit on open files",
+    }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 
 from genii.cli.connect import connect, explain_unknown
@@ -27,6 +26,8 @@ def add_json(parser: argparse.ArgumentParser) -> None:
 
 def print_json(value: object) -> None:
     """Print one document: for people in lines, for programs in one."""
+    import json  # late, see ``genii.control.plain_json``
+
     print(json.dumps(value, indent=2 if sys.stdout.isatty() else None, ensure_ascii=False), flush=True)
 
 

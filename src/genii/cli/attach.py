@@ -8,7 +8,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from genii.cli.connect import connect, explain_unknown
-from genii.cli.parser import complete_with
+from genii.cli.options import complete_with
 from genii.cli.reader import end_when_unread
 from genii.cli.terminal import printable
 from genii.errors import GeniiError, NotRead, NotRunning, UsageError

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from genii.cli import fleet
-from genii.cli.parser import complete_with
+from genii.cli.options import complete_with
 
 if TYPE_CHECKING:
     import argparse

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from genii.cli.parser import add_on, build_parser
+from genii.cli.options import add_on
+from genii.cli.parser import build_parser
 from genii.cli.shells import Known, Option
 from genii.cli.table import COMMANDS
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from contextlib import contextmanager
 
 from genii.config.find import SYSTEM_FILE, find
 from genii.config.ini.place import is_ini, state_dir
@@ -15,7 +14,7 @@ from genii.units import parse_duration
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
 __all__ = ["connect", "explain_unknown", "read_time", "socket_path"]
 
@@ -81,19 +80,29 @@ def _state_dir(path: str) -> str:
     return os.path.join(folder, os.path.expanduser(value))
 
 
-@contextmanager
-def explain_unknown(client: Client, names: Sequence[str]) -> Iterator[None]:
+def explain_unknown(client: Client, names: Sequence[str]) -> _Explanation:
     """Add ``did you mean …?`` to the error that says that a name is unknown, unless it does so itself."""
-    try:
-        yield
-    except UnknownProgram as error:
-        if "did you mean" in str(error):
-            raise
+    return _Explanation(client, names)
+
+
+class _Explanation:
+    """The context of ``explain_unknown``; by hand, as contextlib is imported for nothing else in a short command."""
+
+    def __init__(self, client: Client, names: Sequence[str]) -> None:
+        self._client = client
+        self._names = names
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, _kind: object, error: BaseException | None, _place: object) -> None:
+        if not isinstance(error, UnknownProgram) or "did you mean" in str(error):
+            return
         from genii.cli.parser import suggest
 
-        statuses = client.statuses()
+        statuses = self._client.statuses()
         known = {status["name"] for status in statuses} | {status["program"] for status in statuses} | {"all"}
-        hint = next((suggest(name, known) for name in names if name not in known), "")
+        hint = next((suggest(name, known) for name in self._names if name not in known), "")
         raise UnknownProgram(f"{error}{hint or ' (genii status lists them)'}") from None
 
 

@@ -6,11 +6,11 @@ import os
 import select
 import sys
 from contextlib import suppress
-from typing import TYPE_CHECKING
 
 from genii.cli.connect import connect, read_time
-from genii.cli.parser import add_timeout
+from genii.cli.options import add_timeout
 from genii.errors import NotRunning, TimedOut
+from genii.typed import TYPE_CHECKING
 from genii.units import format_count, format_duration
 
 if TYPE_CHECKING:

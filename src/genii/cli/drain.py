@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from genii.cli.action import add_json, carry_out
 from genii.cli.connect import read_time
-from genii.cli.parser import add_names, add_timeout
+from genii.cli.options import add_names, add_timeout
+from genii.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import argparse

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import sys
 import time
-from typing import TYPE_CHECKING
 
 from genii.cli.action import add_json
 from genii.cli.connect import connect
 from genii.cli.reader import end_when_unread
 from genii.cli.terminal import STATE_COLOURS, Paint
+from genii.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import argparse

@@ -6,7 +6,7 @@ import os
 import sys
 from typing import TYPE_CHECKING, TypeVar
 
-from genii.cli.parser import complete_with
+from genii.cli.options import complete_with
 from genii.errors import UsageError
 
 if TYPE_CHECKING:

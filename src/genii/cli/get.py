@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 from genii.cli import fleet
-from genii.cli.parser import complete_with
+from genii.cli.options import complete_with
 from genii.cli.transfer import add_options, carry_out, read_access
 
 if TYPE_CHECKING:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING
 
 from genii.control.loader import start_reading
+from genii.control.plain_json import dumps
+from genii.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from typing import NoReturn
@@ -24,9 +25,7 @@ def become(words: dict[str, object]) -> NoReturn:
 
 def _argv(words: dict[str, object]) -> list[str]:
     """Return the command line of a supervisor: a bare interpreter, see ``genii.control.bootstrap``."""
-    import json
-
-    return [sys.executable, "-I", "-S", "-X", "no_debug_ranges", origin()["script"], json.dumps(words)]
+    return [sys.executable, "-I", "-S", "-X", "no_debug_ranges", origin()["script"], dumps(words)]
 
 
 def _environment() -> dict[str, str]:

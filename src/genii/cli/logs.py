@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 import sys
 import time
-from typing import TYPE_CHECKING
 
 from genii.cli.action import add_json
 from genii.cli.connect import connect, explain_unknown, read_time
-from genii.cli.parser import add_names
+from genii.cli.options import add_names
 from genii.cli.reader import end_when_unread
 from genii.cli.terminal import Paint, printable
 from genii.errors import UsageError
+from genii.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import argparse

@@ -6,6 +6,8 @@ import gc
 import os
 import sys
 
+from genii.cli.options import add_common, add_on
+from genii.cli.plain import NotPlain, PlainParser
 from genii.cli.table import COMMANDS, GROUPS
 from genii.errors import ConfigError, GeniiError, UsageError
 from genii.typed import TYPE_CHECKING, NamedTuple
@@ -13,6 +15,10 @@ from genii.version import __version__
 
 if TYPE_CHECKING:
     import argparse
+    from typing import Any
+
+    from genii.cli.plain import Options
+    from genii.cli.table import Command
 
 __all__ = ["main"]
 
@@ -119,24 +125,42 @@ def _run(words: list[str]) -> int:
 
 
 def _run_command(split: _Words) -> int:
-    import argparse
     from importlib import import_module
 
-    from genii.cli.parser import add_on, build_parser
-
     command = COMMANDS[split.command]
-    parser = build_parser(split.command, command.help)
     module = import_module(f"genii.cli.{command.module}")
-    module.configure(parser)
-    if command.on_hosts:
-        add_on(parser)
-    defaults: argparse.Namespace = argparse.Namespace(config=split.config, server=split.server)
-    options = parser.parse_command(split.rest, defaults)
+    options: Any = _parse_plain(split, command, module) or _parse(split, command, module)
     if command.on_hosts and options.on:
         module = import_module("genii.cli.remote")
         options.command = split.command
     status: int = module.run(options)
     return status
+
+
+def _parse_plain(split: _Words, command: Command, module: Any) -> Options | None:
+    """Read the words after the command without argparse; None: only that can."""
+    parser: Any = PlainParser()
+    try:
+        add_common(parser)
+        module.configure(parser)
+        if command.on_hosts:
+            add_on(parser)
+        options: Options = parser.parse(split.rest, config=split.config, server=split.server)
+    except NotPlain:
+        return None
+    return options
+
+
+def _parse(split: _Words, command: Command, module: Any) -> argparse.Namespace:
+    import argparse
+
+    from genii.cli.parser import build_parser
+
+    parser = build_parser(split.command, command.help)
+    module.configure(parser)
+    if command.on_hosts:
+        add_on(parser)
+    return parser.parse_command(split.rest, argparse.Namespace(config=split.config, server=split.server))
 
 
 def _split(words: list[str]) -> _Words:

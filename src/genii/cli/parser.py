@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
+from genii.cli.options import add_common
 from genii.cli.terminal import Paint, table_width
 from genii.errors import UsageError
 from genii.typed import TYPE_CHECKING
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from typing import NoReturn
 
-__all__ = ["Parser", "add_names", "add_on", "add_timeout", "build_parser", "complete_with", "suggest"]
+__all__ = ["Parser", "build_parser", "suggest"]
 
 
 class _Formatter(argparse.RawDescriptionHelpFormatter):
@@ -65,43 +66,8 @@ def build_parser(name: str, summary: str) -> Parser:
         add_help=False,
         conflict_handler="resolve",
     )
-    common = parser.add_argument_group("options of all commands")
-    common.add_argument("-h", "--help", action="help", help="show this help")
-    config = common.add_argument(
-        "-c", "--config", metavar="FILE", default=argparse.SUPPRESS,
-        help="the configuration (default: genii.toml here or above, GENII_CONFIG, /etc/genii/genii.toml)",
-    )  # fmt: skip
-    complete_with(config, "files")
-    common.add_argument(
-        "--server", metavar="ADDRESS", default=argparse.SUPPRESS,
-        help="talk to the supervisor at unix:PATH or [USER@]HOST:PORT (password in GENII_PASSWORD)",
-    )  # fmt: skip
+    add_common(parser)
     return parser
-
-
-def add_names(parser: argparse.ArgumentParser, *, required: bool, what: str = "") -> None:
-    """Add the names of programs or processes, which the shell completes."""
-    text = what or "programs, or processes such as web:0" + (", or 'all'" if required else " (default: all)")
-    complete_with(parser.add_argument("names", metavar="NAME", nargs="+" if required else "*", help=text), "names")
-
-
-def add_on(parser: argparse.ArgumentParser) -> None:
-    """Add the option of the commands that other hosts' supervisors understand, too."""
-    on = parser.add_argument("--on", metavar="HOSTS", action="append", help="the supervisors of these hosts, over SSH")
-    complete_with(on, "names")
-
-
-def add_timeout(parser: argparse.ArgumentParser) -> None:
-    """Add the time after which the command gives up waiting."""
-    parser.add_argument(
-        "--timeout", metavar="TIME", default="0",
-        help="wait no longer than this, e.g. 30s (exit 124); what was begun goes on",
-    )  # fmt: skip
-
-
-def complete_with(action: argparse.Action, kind: str) -> None:
-    """Say what the shell completes here: ``files``, or ``names`` that ``genii __complete`` knows."""
-    action.completion = kind  # type: ignore[attr-defined]
 
 
 def suggest(word: str, known: Iterable[str]) -> str:

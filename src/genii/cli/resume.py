@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from genii.cli.action import add_json, carry_out
-from genii.cli.parser import add_names
+from genii.cli.options import add_names
+from genii.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import argparse

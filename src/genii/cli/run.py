@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from genii.cli import fleet
 from genii.cli.connect import read_time
-from genii.cli.parser import complete_with
+from genii.cli.options import complete_with
 from genii.errors import UsageError
 from genii.system.plain_asyncio import import_asyncio
 from genii.units import format_count

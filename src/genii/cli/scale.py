@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
 
 from genii.cli.action import add_json, carry_out
 from genii.cli.connect import connect
-from genii.cli.parser import complete_with
+from genii.cli.options import complete_with
 from genii.errors import UsageError
+from genii.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import argparse

@@ -7,7 +7,7 @@ import time
 
 from genii.cli.action import add_json, print_json
 from genii.cli.connect import connect, explain_unknown
-from genii.cli.parser import add_names
+from genii.cli.options import add_names
 from genii.cli.remark import remark
 from genii.cli.terminal import STATE_COLOURS, Paint, format_table, table_width
 from genii.typed import TYPE_CHECKING

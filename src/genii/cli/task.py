@@ -6,7 +6,8 @@ import argparse
 from typing import TYPE_CHECKING, Any
 
 from genii.cli import fleet
-from genii.cli.parser import build_parser, complete_with, suggest
+from genii.cli.options import complete_with
+from genii.cli.parser import build_parser, suggest
 from genii.cli.tasks import add_file, load
 from genii.errors import UsageError
 

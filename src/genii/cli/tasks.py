@@ -7,7 +7,7 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
-from genii.cli.parser import complete_with
+from genii.cli.options import complete_with
 
 if TYPE_CHECKING:
     import argparse

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 
 from genii.typed import TYPE_CHECKING
 
@@ -66,6 +65,8 @@ def format_table(rows: Sequence[Sequence[str]], width: int = 0) -> list[str]:
 
 def _cut(line: str, width: int) -> str:
     """Return what fits into a width, colours unbroken."""
+    import re  # late, here and below: seldom needed, and not for nothing
+
     kept, room = [], max(1, width - 1)
     for piece in re.split(f"({_ESCAPES})", line):
         if piece.startswith("\x1b"):
@@ -81,9 +82,15 @@ def _cut(line: str, width: int) -> str:
 
 
 def _width(cell: str) -> int:
-    return len(re.sub(_ESCAPES, "", cell)) if "\x1b" in cell else len(cell)
+    if "\x1b" not in cell:
+        return len(cell)
+    import re
+
+    return len(re.sub(_ESCAPES, "", cell))
 
 
 def printable(line: str) -> str:
     """Return a line of a program without what could take over the terminal; colours stay."""
+    import re
+
     return re.sub(_CONTROLS, "\N{REPLACEMENT CHARACTER}", line)

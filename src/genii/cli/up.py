@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING
 
 from genii.cli.launch import become, detach
 from genii.errors import UsageError
+from genii.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import argparse

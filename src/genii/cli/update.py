@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
 
 from genii.cli.action import add_json, print_json
 from genii.cli.connect import connect
 from genii.cli.terminal import Paint
+from genii.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import argparse

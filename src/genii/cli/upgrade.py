@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import sys
 import time
-from typing import TYPE_CHECKING
 
 from genii.cli.action import add_json, print_json
 from genii.cli.connect import connect
 from genii.cli.launch import origin
 from genii.errors import GeniiError, NotAllowed, NotRunning, PeerError, TimedOut
+from genii.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import argparse

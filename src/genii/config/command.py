@@ -16,7 +16,6 @@ dollar sign. Both are quoted for the shell as the place in the text needs it.
 from __future__ import annotations
 
 import re
-import shlex
 
 from genii.config.expand import REFERENCE, Names, expand
 
@@ -167,6 +166,8 @@ def _for_shell(text: str, syntax: _Syntax, names: Names) -> str:
             return value.replace("'", "'\\''")
         if quotes == '"':
             return re.sub(r'([\\"$`])', r"\\\1", value)
+        import shlex  # late: most commands need no shell
+
         return shlex.quote(value)
 
     return expand(text, names, quoted)

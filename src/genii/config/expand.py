@@ -107,7 +107,7 @@ def expand_table(
     items = table.items() if isinstance(table, dict) else enumerate(table)
     changes = {}
     for step, value in items:
-        if isinstance(value, str | dict | list):
+        if isinstance(value, dict | list) or (isinstance(value, str) and _has_references(value)):
             changed = expand_table(value, names_for, fault, (*path, step))
             if changed is not value:
                 changes[step] = changed
@@ -118,10 +118,15 @@ def expand_table(
     return [changes.get(number, value) for number, value in enumerate(table)]
 
 
+def _has_references(text: str) -> bool:
+    """Say whether there may be anything to expand, or to refuse."""
+    return "$" in text or "{" in text or "\0" in text
+
+
 def _expand_string(
     text: str, names_for: Callable[[Path], Names | None], fault: Callable[[Path, str], None], path: Path
 ) -> str:
-    if "$" not in text and "{" not in text and "\0" not in text:
+    if not _has_references(text):
         return text
     names = names_for(path)
     if names is None:

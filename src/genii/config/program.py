@@ -6,7 +6,6 @@ What has to be looked up outside (files of variables, time zones) is asked of an
 from __future__ import annotations
 
 import re
-import shlex
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
@@ -69,7 +68,8 @@ _SECRET = re.compile(r"PASSW|PASSPHRASE|SECRET|TOKEN|CREDENTIAL|(?:^|_)(?:API|PR
 _VARIABLE = re.compile(r"[^=\0\s][^=\0]*")
 _MOST_PROCESSES = 10_000
 _ANY_PROCESS: dict[str, str | int] = {"process_num": 0, "process_name": "x"}
-_BACKOFF = Backoff()
+_STANDARD = Program(name="", command=())
+"""What holds where a table says nothing. The very same objects, as msgspec writes those down only that differ."""
 _WORKER_READY = Ready(probe=Probe(kind=ProbeKind.NOTIFY))
 """A worker says when its class is loaded and it asks for jobs."""
 
@@ -155,7 +155,8 @@ def _expanded(layer: Layer, name: str, variables: Mapping[str, str], context: Co
 
     table: dict[str, Any] = expand_table(layer.table, names_for, fault)
     for path in _COMMANDS:
-        table = _with_command(table, path, later, fault)
+        if path[0] in table:
+            table = _with_command(table, path, later, fault)
     return table
 
 
@@ -245,17 +246,17 @@ class _Reader:
             depends_on=share(self.depends_on()),
             processes=minimum,
             processes_max=maximum,
-            scaling=share(self.scaling(maximum)),
+            scaling=self.scaling(maximum),
             process_name=self.process_name(maximum),
             startsecs=self.startsecs(),
             ready=self.ready(),
             health=self.health(),
             check=self.words(("check",), table.check),
-            check_timeout=self.positive(("check_timeout",), table.check_timeout, 60.0),
+            check_timeout=self.positive(("check_timeout",), table.check_timeout, _STANDARD.check_timeout),
             restart=self.restart(),
-            exit_codes=share(tuple(table.exit_codes)) if table.exit_codes is not UNSET else (0,),
+            exit_codes=share(tuple(table.exit_codes)) if table.exit_codes is not UNSET else _STANDARD.exit_codes,
             backoff=self.backoff(),
-            stop=share(self.stop()),
+            stop=self.stop(),
             reload_signal=self.parsed(("reload",), table.reload, parts.reload_signal, 1),
             recycle=share(self.recycle()),
             directory=self.directory(),
@@ -326,7 +327,7 @@ class _Reader:
 
     def scaling(self, maximum: int) -> Scaling:
         """Return how the number moves between its bounds."""
-        table, standard = self.table.scaling, Scaling()
+        table, standard = self.table.scaling, _STANDARD.scaling
         if self.table.warm is True and self.table.worker is UNSET:
             self.scope.error(("warm",), "is for workers; a command can't be started this way", key=True)
         if table is UNSET:
@@ -335,7 +336,7 @@ class _Reader:
         if queue and self.table.worker is UNSET:
             self.scope.error(("scaling", "follow"), "only a worker has a queue; use 'busy' or 'cpu'")
         rules = self.given(follow=table.follow, spare=table.spare, cpu=table.cpu)
-        return Scaling(
+        scaling = Scaling(
             burst=(maximum if queue else 1) if table.burst is UNSET else table.burst,
             interval=self.duration(("scaling", "interval"), table.interval, standard.interval),
             grace=self.duration(("scaling", "grace"), table.grace, standard.grace),
@@ -343,6 +344,7 @@ class _Reader:
             servers=tuple(map(self.context.share, self.context.servers)) if queue else (),
             **rules,
         )
+        return self.context.share(scaling)
 
     def process_name(self, maximum: int) -> str:
         """Return the template of its processes' names."""
@@ -381,9 +383,9 @@ class _Reader:
         if ready is not UNSET and ready.alive is not UNSET:
             if self.table.startsecs is not UNSET:
                 self.scope.error(("ready", "alive"), "says the same as startsecs; remove one of the two", key=True)
-            return self.duration(("ready", "alive"), ready.alive, 1.0)
+            return self.duration(("ready", "alive"), ready.alive, _STANDARD.startsecs)
         shown = self.table.ready is not UNSET or self.table.worker is not UNSET
-        return self.duration(("startsecs",), self.table.startsecs, 0.0 if shown else 1.0)
+        return self.duration(("startsecs",), self.table.startsecs, 0.0 if shown else _STANDARD.startsecs)
 
     def ready(self) -> Ready | None:
         """Return how it shows that it is ready; None: by living for ``startsecs``."""
@@ -426,7 +428,7 @@ class _Reader:
             "notify": lambda _: "",
             "tcp": _template(parts.address),
             "http": _template(parts.http_url),
-            "command": lambda raw: raw if isinstance(raw, str) else shlex.join(raw),
+            "command": _command_line,
         }[kind]
         target = self.parsed((key, kind), getattr(table, kind), parse, "")
         return Probe(kind=ProbeKind(kind), target=target, timeout=timeout)
@@ -441,7 +443,7 @@ class _Reader:
 
     def backoff(self) -> Backoff:
         """Return the waits between attempts."""
-        table, standard = self.table.backoff, _BACKOFF
+        table, standard = self.table.backoff, _STANDARD.backoff
         if table is UNSET:
             return standard
         initial = self.duration(("backoff", "initial"), table.initial, standard.initial)
@@ -461,13 +463,15 @@ class _Reader:
         """Return how it is asked to end."""
         table = self.table.stop
         if table is UNSET:
-            return Stop()
+            return _STANDARD.stop
         if isinstance(table, str):
-            return Stop(signal=self.parsed(("stop",), table, _signal, 15))
-        return Stop(
-            signal=self.parsed(("stop", "signal"), table.signal, _signal, 15),
-            timeout=self.duration(("stop", "timeout"), table.timeout, 10.0),
-            group=True if table.group is UNSET else table.group,
+            return self.context.share(Stop(signal=self.parsed(("stop",), table, _signal, 15)))
+        return self.context.share(
+            Stop(
+                signal=self.parsed(("stop", "signal"), table.signal, _signal, 15),
+                timeout=self.duration(("stop", "timeout"), table.timeout, 10.0),
+                group=True if table.group is UNSET else table.group,
+            )
         )
 
     def recycle(self) -> Recycle | None:
@@ -619,6 +623,14 @@ def log(scope: Scope, path: Path, table: LogTable, folder: str, default: str) ->
         every=parsed("every", table.every, parse_duration, 0.0),
         compress=False if table.compress is UNSET else table.compress,
     )
+
+
+def _command_line(raw: str | list[str]) -> str:
+    if isinstance(raw, str):
+        return raw
+    import shlex  # late: seldom needed
+
+    return shlex.join(raw)
 
 
 def _count(raw: int | str) -> int:

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 from genii.config import jobs, parts
 from genii.config.check import check_programs
-from genii.config.deploy import read_deployments
 from genii.config.find import SYSTEM_FILE
 from genii.config.jobs import job_server_scope, read_jobs
 from genii.config.program import Context, read_program
@@ -78,6 +77,8 @@ def resolve(
             programs[name] = program
     check_programs(programs, scopes, http.listen)
     if "deploy" in main.data:
+        from genii.config.deploy import read_deployments
+
         read_deployments(main, environ, faults)
     named = servers.addresses if "jobs" in main.data else ()
     return Settings(path=main.path, http=http, job_servers=named, programs=programs, **own), scopes

@@ -73,8 +73,9 @@ def parse(text: str) -> dict[str, Any]:
 
 
 def _refuse_deep_keys(text: str) -> None:
-    # The library's time for a key of dotted parts grows with the square of their number.
-    match = re.search(_DEEP_KEY, text) if text.count(".") > _DEEPEST else None
+    # The library's time for a key of dotted parts grows with the square of their number. A key stands on one line.
+    suspect = any(line.count(".") >= _DEEPEST for line in text.split("\n"))
+    match = re.search(_DEEP_KEY, text) if suspect else None
     if match is not None:
         line, column = line_column(text, match.start(1))
         raise NotToml(line, column, f"the key has more than {_DEEPEST} dotted parts; simplify it")

@@ -37,7 +37,9 @@ def main(path: str) -> int:
         os._exit(0)
     theirs.close()
     _stop_collecting()
-    _import_msgspec()
+    from genii.system.lean_msgspec import import_msgspec
+
+    import_msgspec()
     link_and_pid = (ours.detach(), keeper_pid)
     if sys.argv[2:3] == ["upgrade"]:
         from genii.control import entry
@@ -63,19 +65,6 @@ def _stop_collecting() -> None:
     import gc  # not the keeper
 
     gc.disable()
-
-
-def _import_msgspec() -> None:
-    """Import it without what it would only look at: a tenth of a MiB, and 5 where the second is installed."""
-    from types import ModuleType
-
-    platform = ModuleType("platform")
-    platform.system = lambda: "Linux"  # type: ignore[attr-defined]  # all that uuid asks of it
-    sys.modules["platform"] = platform
-    sys.modules["typing_extensions"] = None  # type: ignore[assignment]
-    import msgspec  # noqa: F401 -- for its side effect
-
-    del sys.modules["platform"]
 
 
 def _find_loader() -> tuple[int, int] | None:

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import json
+import _socket  # the module socket takes a tenth of a short command to import
 import os
-import socket
 import sys
 import time
 
+from genii.control.plain_json import dumps, loads
 from genii.control.refusal import error_from_json
 from genii.control.response import read_body, read_head
 from genii.errors import NotAllowed, NotRunning, PeerError, TimedOut
 from genii.events.percent import quote
-from genii.events.sse import EventReader
 from genii.typed import TYPE_CHECKING
 from genii.units import format_duration
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
-    from typing import Any
+    from typing import Any, Self
 
     from genii.control.response import Head
     from genii.control.rows import (
@@ -39,13 +38,23 @@ if TYPE_CHECKING:
     from genii.events.sse import ServerEvent
     from genii.system.address import Address
 
-__all__ = ["Client"]
+__all__ = ["Client", "ClientSocket"]
 
 _PIECE = 64 << 10
 _PAUSE = 0.05
 """Seconds before a stream that has ended is asked for again."""
 _SILENCE = 40.0
 """A stream sends something every 15 seconds; one that is silent for longer is dead."""
+
+
+class ClientSocket(_socket.socket):
+    """A socket that is closed at the end of ``with``."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
 
 class Client:
@@ -106,7 +115,7 @@ class Client:
             return f"/api/v1/events?follow=1&heartbeat={heartbeat}{since}"
 
         for batch in self._stream_on(path):
-            events = [json.loads(event.data) for event in batch]
+            events = [loads(event.data) for event in batch]
             last = events[-1]["serial"] if events else last
             yield events
 
@@ -121,7 +130,7 @@ class Client:
             for piece in pieces:
                 *lines, rest = (rest + piece).split(b"\n")
                 for line in lines:
-                    yield json.loads(line)
+                    yield loads(line)
 
     def follow_logs(
         self,
@@ -143,7 +152,7 @@ class Client:
         places: dict[tuple[str, str], str] = {}
         for batch in self._stream_on(lambda: path + "".join(f"&after={place}" for place in places.values())):
             for event in batch:
-                row = json.loads(event.data)
+                row = loads(event.data)
                 if place := row.pop("place", ""):
                     places[row["name"], row["stream"]] = place
                 if row["lines"] or row.get("skipped") or marks:
@@ -152,7 +161,7 @@ class Client:
     def live(self) -> Iterator[list[tuple[str, Any]]]:
         """Yield what a full-screen view shows, in batches of (kind, data), see docs/api.md; empty at a heartbeat."""
         for batch in self._stream("/api/v1/live"):
-            yield [(event.kind, json.loads(event.data)) for event in batch]
+            yield [(event.kind, loads(event.data)) for event in batch]
 
     def pools(self) -> list[PoolRow]:
         """Ask for the figures of pools."""
@@ -180,7 +189,7 @@ class Client:
         if not self.address.path:
             return 0
         with self._connect() as connection:
-            credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
+            credentials = connection.getsockopt(_socket.SOL_SOCKET, _socket.SO_PEERCRED, 12)
         return int.from_bytes(credentials[:4], sys.byteorder)
 
     # ------------------------------------------------------------------ actions
@@ -232,7 +241,7 @@ class Client:
     def _post(self, path: str, body: object, patience: float, key: str) -> Any:
         # What is asked for may take its time: the supervisor watches the time-out, we only that it lives.
         timeout = patience + self._timeout if patience else None
-        return self._call("POST", path, json.dumps(body).encode(), key, timeout)
+        return self._call("POST", path, dumps(body).encode(), key, timeout)
 
     def _call(self, method: str, path: str, body: bytes | None, key: str, timeout: float | None) -> Any:
         head, data, connection = self._send(method, path, body, timeout)
@@ -241,12 +250,14 @@ class Client:
         if head.status != 200:
             raise error_from_json(head.status, content)
         try:
-            answer = json.loads(content)
+            answer = loads(content)
             return answer[key] if key else answer
         except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise PeerError(f"the supervisor answered what this genii does not understand: {error!r}") from error
 
     def _stream(self, path: str) -> Iterator[list[ServerEvent]]:
+        from genii.events.sse import EventReader  # late: most commands ask for something else
+
         head, data, connection = self._send("GET", path, None, self._timeout)
         with connection:
             pieces = read_body(head, data, lambda: self._receive(connection, _SILENCE))
@@ -289,7 +300,7 @@ class Client:
 
     def _send(
         self, method: str, path: str, body: bytes | None, timeout: float | None
-    ) -> tuple[Head, bytes, socket.socket]:
+    ) -> tuple[Head, bytes, ClientSocket]:
         lines = f"{method} {path} HTTP/1.1\r\n{self._headers}Connection: close\r\n"
         if body is not None:
             lines += f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n"
@@ -305,12 +316,17 @@ class Client:
             raise
         return head, data, connection
 
-    def _connect(self) -> socket.socket:
+    def _connect(self) -> ClientSocket:
         address = self.address
         try:
             if not address.path:
-                return socket.create_connection((address.host or "localhost", address.port), self._timeout)
-            connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+                import socket
+
+                found = socket.create_connection((address.host or "localhost", address.port), self._timeout)
+                connection = ClientSocket(fileno=found.detach())
+                connection.settimeout(self._timeout)
+                return connection
+            connection = ClientSocket(_socket.AF_UNIX, _socket.SOCK_STREAM)
             connection.settimeout(self._timeout)
             try:
                 connection.connect(_short_path(address.path))
@@ -331,7 +347,7 @@ class Client:
         except OSError as error:
             raise NotRunning(f"can't reach a supervisor at {address}: {error.strerror or error}") from error
 
-    def _receive(self, connection: socket.socket, timeout: float | None) -> bytes:
+    def _receive(self, connection: ClientSocket, timeout: float | None) -> bytes:
         connection.settimeout(timeout)
         try:
             return connection.recv(_PIECE)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from genii.control import loader
 from genii.control.answer import answer
+from genii.control.looperrors import LoopErrors
 from genii.control.ownlog import OwnLog, TerminalLog
 from genii.control.server import ControlServer
 from genii.errors import GeniiError, NotAllowed, UnknownProgram
@@ -111,8 +112,10 @@ class _Daemon:
 
     async def run(self, inheritance: Inheritance | None) -> int:
         """Run until everything has ended; return the exit code."""
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(LoopErrors().handle)
         if inheritance is None:
-            self._supervisor = Supervisor(self._settings, self._load, self._keeper, asyncio.get_running_loop())
+            self._supervisor = Supervisor(self._settings, self._load, self._keeper, loop)
             await self._begin()
         else:
             await self._take_over(inheritance)

@@ -13,7 +13,7 @@ import msgspec
 
 from genii.control.answer import answer
 from genii.control.claim import Claim
-from genii.control.loader import decode, start_reading
+from genii.control.loader import decode, prepare, start_reading
 from genii.control.options import Options
 from genii.errors import AlreadyRunning, ConfigError, GeniiError, NotAllowed
 
@@ -151,6 +151,7 @@ def _become_user(settings: Settings, keeper_link: int) -> None:
 
 def _settings(descriptor: int, pid: int) -> Settings:
     """Return what the process that reads the configuration says."""
+    prepare()
     with open(descriptor, "rb") as pipe:
         data = pipe.read()
     os.waitpid(pid, 0)

@@ -6,6 +6,7 @@ loaded. For an update this file is executed (``python -I -S loader.py CONFIG``).
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 
@@ -13,7 +14,7 @@ TYPE_CHECKING = False  # this file is executed by itself, before there is a path
 if TYPE_CHECKING:
     from genii.supervise.model import Settings
 
-__all__ = ["decode", "load_encoded", "start_reading"]
+__all__ = ["decode", "load_encoded", "prepare", "start_reading"]
 
 
 def start_reading(path: str) -> tuple[int, int]:
@@ -25,8 +26,7 @@ def start_reading(path: str) -> tuple[int, int]:
         return reading, pid
     try:
         os.close(reading)
-        # msgspec tries to import it, to know newer types by it; nothing here uses them.
-        sys.modules["typing_extensions"] = None  # type: ignore[assignment]
+        gc.disable()  # nearly all that is made stays until the end, which is near
         with open(writing, "wb") as pipe:
             pipe.write(load_encoded(path))
     except BrokenPipeError:
@@ -39,6 +39,9 @@ def start_reading(path: str) -> tuple[int, int]:
 
 def load_encoded(path: str) -> bytes:
     """Return the settings of a configuration, or what is wrong with it, for ``decode``, to be sent to our parent."""
+    from genii.system.lean_msgspec import import_msgspec
+
+    import_msgspec()
     import msgspec
 
     from genii.config.load import load
@@ -55,6 +58,11 @@ def load_encoded(path: str) -> bytes:
         return b"C" + msgspec.json.encode(error.problems)
     except GeniiError as error:
         return b"E" + str(error).encode()
+
+
+def prepare() -> None:
+    """Have msgspec look at the types of the settings, while whoever reads the configuration is still at it."""
+    decode(b"S{}")
 
 
 def decode(data: bytes) -> Settings:
@@ -88,6 +96,9 @@ def _share(settings: Settings) -> None:
     """Keep what is equal in many programs once: with 1,000 of them it is a MiB."""
     from msgspec.structs import force_setattr
 
+    from genii.supervise.model import Program
+
+    standard = Program(name="", command=())
     pools: dict[str, dict[object, object]] = {key: {} for key in _ALIKE}
     words: dict[str, str] = {}
     nothing: dict[str, object] = {}
@@ -95,7 +106,8 @@ def _share(settings: Settings) -> None:
         words[name] = name
         for key in _ALIKE:
             value = getattr(program, key)
-            force_setattr(program, key, pools[key].setdefault(value, value))
+            if value is not getattr(standard, key):
+                force_setattr(program, key, pools[key].setdefault(value, value))
         for key in _OFTEN_EMPTY:
             if not getattr(program, key):
                 force_setattr(program, key, nothing)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-
+from genii.control.plain_json import loads
 from genii.errors import (
     CheckFailed,
     ConfigError,
@@ -27,7 +26,7 @@ _REFUSED = frozenset((401, 403, 415, 421, 429))
 def error_from_json(status: int, body: bytes) -> GeniiError:
     """Make the exception that the other side raised, as far as it can be told."""
     try:
-        content = json.loads(body)["error"]
+        content = loads(body)["error"]
         code, message = str(content["code"]), str(content["message"])
         if code == ConfigError.code:
             return ConfigError([_problem(problem) for problem in content["problems"]])

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import re
-
 __all__ = ["parse_query", "quote", "unquote"]
 
-_ESCAPE = re.compile(rb"%([0-9A-Fa-f]{2})")
+_ESCAPE = rb"%([0-9A-Fa-f]{2})"
 _UNRESERVED = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
 
 
@@ -14,8 +12,10 @@ def unquote(text: str) -> str:
     """Decode percent-encoding; what is not UTF-8 becomes U+FFFD."""
     if "%" not in text:
         return text
+    import re  # late: a client only quotes, and should start fast
+
     raw = text.encode("utf-8", "replace")
-    return _ESCAPE.sub(lambda match: bytes((int(match[1], 16),)), raw).decode("utf-8", "replace")
+    return re.sub(_ESCAPE, lambda match: bytes((int(match[1], 16),)), raw).decode("utf-8", "replace")
 
 
 def quote(text: str) -> str:

@@ -7,7 +7,7 @@ import socket
 from contextlib import suppress
 from typing import TYPE_CHECKING, TypeVar
 
-from genii.control.client import Client
+from genii.control.client import Client, ClientSocket
 from genii.errors import NotRunning
 from genii.fleet.transport import ConnectionFailed
 from genii.system.address import Address
@@ -35,10 +35,10 @@ class RemoteClient(Client):
         self._path = path
         self._loop = loop
 
-    def _connect(self) -> socket.socket:
+    def _connect(self) -> ClientSocket:
         return asyncio.run_coroutine_threadsafe(self._forward(), self._loop).result()
 
-    async def _forward(self) -> socket.socket:
+    async def _forward(self) -> ClientSocket:
         try:
             reader, writer = await self._remote.connect_unix(self._path)
         except ConnectionFailed as error:
@@ -48,7 +48,7 @@ class RemoteClient(Client):
         ours, theirs = socket.socketpair()
         near_reader, near_writer = await asyncio.open_connection(sock=theirs)
         self._pumping = asyncio.ensure_future(_pump_both(reader, writer, near_reader, near_writer))
-        return ours
+        return ClientSocket(fileno=ours.detach())
 
 
 async def _pump_both(

@@ -198,7 +198,9 @@ class Admin:
             raise ConnectionLost(f"{self.server} closed the connection")
         text = line.decode("utf-8", "backslashreplace").rstrip("\r\n")
         if text.startswith("ERR "):
-            raise NotAllowed(f"{self.server}: {text.removeprefix('ERR ').replace('+', ' ')}")
+            told = text.removeprefix("ERR ").replace("+", " ")
+            hint = " (it has no such job: it has ended, or never was; genii jobs queue lists them)"
+            raise NotAllowed(f"{self.server}: {told}{hint if told == 'UNKNOWN_JOB' else ''}")
         return text
 
 

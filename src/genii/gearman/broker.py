@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from genii.gearman import commands
 from genii.gearman.job import Job, State
 from genii.gearman.jobs import MAX_FUNCTION
-from genii.gearman.protocol import HEADER, HIGH, LOW, MAX_UNIQUE, NORMAL, REQUEST, RESPONSE, Kind
+from genii.gearman.protocol import HEADER, HEADER_SIZE, HIGH, LOW, MAX_UNIQUE, NORMAL, REQUEST, RESPONSE, Kind
 from genii.gearman.protocol import response as encode
 from genii.gearman.queues import Queues
 from genii.gearman.schedule import next_time
@@ -158,14 +158,14 @@ class Broker(Queues):
     # -- submitting --------------------------------------------------------------------------------------------------
 
     def _submit(self, peer: Peer, code: int, data: bytes, start: int, stop: int) -> None:
-        body = data[start:stop]
         try:
-            name, unique, payload = body.split(b"\0", 2)
+            name, unique, payload = data[start:stop].split(b"\0", 2)
         except ValueError:
             self._malformed(peer, code)
             return
         priority, background = _SUBMITS[code]
-        self._accept(peer, name, unique, payload, priority, background, body)
+        packet = data[start - HEADER_SIZE : stop] if background and self._durable else b""
+        self._accept(peer, name, unique, payload, priority, background, packet)
 
     def _accept(  # one argument per field of a packet
         self,
@@ -175,13 +175,11 @@ class Broker(Queues):
         payload: bytes,
         priority: int,
         background: bool,
-        body: bytes = b"",
+        packet: bytes = b"",
         reducer: bytes = b"",
         when: int = 0,
     ) -> None:
-        function = self.functions.get(name)
-        if function is None:
-            function = self.function(name)
+        function = self.functions.get(name) or self.function(name)
         key: bytes | tuple[bytes, bytes] = b""
         if unique:
             key = unique if unique != b"-" else (unique, payload) if payload else b""
@@ -192,7 +190,6 @@ class Broker(Queues):
         if (function.guarded or len(unique) > MAX_UNIQUE) and not self._acceptable(peer, function, unique, priority):
             return
         self._counter = number = self._counter + 1
-        self.submitted += 1
         digits = str(number).encode()
         handle = self._prefix + digits
         durable = background and self._durable
@@ -211,7 +208,7 @@ class Broker(Queues):
             function.by_unique[key] = job
         if durable:
             function.waiting += 1
-            self.ledger.persist(peer, job, body, self._created[len(digits)] + digits)
+            self.ledger.persist(peer, job, packet, self._created[len(digits)] + digits)
             return
         peer.emit(self._created[len(digits)] + digits)
         if when:
@@ -220,6 +217,8 @@ class Broker(Queues):
         function.queues[priority].append(job)
         function.queued += 1
         if function.sleepers:
+            if background:
+                self.touch(peer)  # it waits for this answer only, so it gets it before the worker gets the job
             self._wake(function)
 
     def _acceptable(self, peer: Peer, function: Function, unique: bytes, priority: int) -> bool:
@@ -302,7 +301,8 @@ class Broker(Queues):
     def _grab(self, peer: Peer, code: int, data: bytes, _start: int, stop: int) -> None:
         if peer.asleep or peer.woken_for is not None:
             self._leave_sleep(peer)
-        job = self._take(peer)
+        order = peer.order
+        job = order[0].take_first() if len(order) == 1 else self._take(peer)
         if peer.woken_for is not None:
             self._woken.pop(peer, None)
             self._pass_on(peer, job)
@@ -324,18 +324,17 @@ class Broker(Queues):
         if limit:
             heappush(self._timeouts, (self._now + limit, next(self._sequence), job, job.retries))
             self.rescheduled = True
-        name, payload = function.name, job.payload
-        size = len(handle) + len(name) + len(payload) + 2
+        joint, payload = function.joint, job.payload
+        size = len(handle) + len(joint) + len(payload)
         if code == _GRAB:
-            peer.emit(b"\0".join((_PACK(RESPONSE, _ASSIGN, size) + handle, name, payload)))
+            peer.emit(b"".join((_PACK(RESPONSE, _ASSIGN, size), handle, joint, payload)))
         elif code == _GRAB_ALL and job.reducer:
-            unique, reducer = job.unique, job.reducer
-            head = _PACK(RESPONSE, _ASSIGN_ALL, size + len(unique) + len(reducer) + 2) + handle
-            peer.emit(b"\0".join((head, name, unique, reducer, payload)))
+            both = b"%b\0%b\0" % (job.unique, job.reducer)
+            peer.emit(b"".join((_PACK(RESPONSE, _ASSIGN_ALL, size + len(both)), handle, joint, both, payload)))
         else:
             unique = job.unique
-            head = _PACK(RESPONSE, _ASSIGN_UNIQ, size + len(unique) + 1) + handle
-            peer.emit(b"\0".join((head, name, unique, payload)))
+            head = _PACK(RESPONSE, _ASSIGN_UNIQ, size + len(unique) + 1)
+            peer.emit(b"".join((head, handle, joint, unique, b"\0", payload)))
 
     def _call(self, peer: Peer, function: Function) -> None:
         """Give a worker that waits for an answer its job at once, and call any other one."""
@@ -360,11 +359,12 @@ class Broker(Queues):
             function.sleepers[peer] = None
 
     def _complete(self, peer: Peer, _code: int, data: bytes, start: int, stop: int) -> None:
-        handle = _handle(data, start, stop)
-        job = peer.jobs.pop(handle, None)
+        end = data.find(b"\0", start, stop)
+        job = peer.jobs.pop(data[start:end], None) if end > start else None
         if job is None:
             self._error(peer, b"JOB_NOT_FOUND", b"Job given in work result not found")
             return
+        handle = job.handle
         self.completed += 1
         if job.listeners:
             packet = RESPONSE + data[start - 8 : stop]

@@ -26,12 +26,14 @@ class Function:
     """The jobs of one name: a queue for each priority, and who would serve them."""
 
     __slots__ = (
-        "by_unique", "completed", "dead", "failed", "guarded", "limits", "name", "queued", "queues", "running",
+        "by_unique", "completed", "dead", "failed", "guarded", "joint", "limits", "name", "queued", "queues", "running",
         "sleepers", "times", "waiting", "workers",
     )  # fmt: skip
 
     def __init__(self, name: bytes) -> None:
         self.name = name
+        self.joint = b"\0%b\0" % name
+        """What is between the handle and the rest when a job is assigned."""
         self.queues: tuple[deque[Job], deque[Job], deque[Job]] = (deque(), deque(), deque())
         self.queued = 0
         """Jobs that could run now."""

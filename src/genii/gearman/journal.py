@@ -18,10 +18,10 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from genii.errors import NotAllowed
-from genii.gearman.records import encode_batch, scan
+from genii.gearman.records import scan
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from genii.gearman.broker import Broker
@@ -38,6 +38,13 @@ RESERVE = 4 << 20
 FILL = 256 << 10
 """Smaller batches go over zeros that were written before, in steps of this size: then most syncs have only data to
 write, which takes half the time. For larger batches it isn't worth it to write everything twice."""
+PIECE = 64 << 10
+"""Zeros are written in pieces of this size: for larger ones the kernel looks for large pages, for ten times as long."""
+HANDOVER = 0.002
+"""Seconds for which a batch of many jobs is waited with until the kernel has it. Then its sync goes on beside what the
+server does next; without that the thread has its turn when the server has nothing more to do."""
+MANY = 20
+"""Fewer jobs than these come from clients that wait, so that the server has nothing to do meanwhile."""
 REWRITE = 5000
 """How many jobs are written anew in one batch."""
 
@@ -87,8 +94,10 @@ class Journal:
         self._results: deque[Result] = deque()
         self._work: SimpleQueue[tuple[Batch, list[bytes]] | list[Path] | None] = SimpleQueue()
         self._busy = False
+        self._baton = threading.Lock()
+        """Held by the server's thread, but for the moment in which the other one is off to the disk."""
         self._moving: list[Job] = []
-        self._writer = Writer(directory, segment_size)
+        self._writer = Writer(directory, segment_size, self._pass_baton)
         self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
 
     # -- start and end --------------------------------------------------------------------------------------------
@@ -131,11 +140,14 @@ class Journal:
         return not self._busy
 
     def write(self, batch: Batch) -> None:
-        """Hand a batch to the thread."""
+        """Hand a batch to the thread; let a large one come as far as the kernel."""
         self._busy = True
         # encoded here, because each change of threads costs more than that
-        groups = [[record] for record in batch.records] if self._durability == "each" else [batch.records]
-        self._work.put((batch, [encode_batch(group) for group in groups]))
+        blocks = batch.encode(apart=self._durability == "each")
+        self._baton.acquire(blocking=False)
+        self._work.put((batch, blocks))
+        if len(batch.jobs) >= MANY:
+            self._baton.acquire(timeout=HANDOVER)
 
     def wait(self) -> None:
         """Wait until the batch that was handed over is written, or is not."""
@@ -172,7 +184,7 @@ class Journal:
         segment.live += got
         for number in left:
             self.segments[number].live -= 1
-        for number in result.batch.ended:
+        for number in result.batch.left:
             if number >= 0:
                 self.segments[number].live -= 1
         self._delete_finished()
@@ -220,15 +232,23 @@ class Journal:
             return Result(batch, writer.number, writer.size, error)
         return Result(batch, writer.number, writer.size, None)
 
+    def _pass_baton(self) -> None:
+        if self._baton.locked():
+            self._baton.release()
+
 
 class Writer:
-    """Append to the last segment, and begin a new one when it is full."""
+    """Append to the last segment, and begin a new one when it is full.
 
-    def __init__(self, directory: Path, segment_size: int) -> None:
+    ``written`` is called when a batch is with the kernel, before what takes long.
+    """
+
+    def __init__(self, directory: Path, segment_size: int, written: Callable[[], None] = lambda: None) -> None:
         self.number = 0
         self.size = 0
         self._directory = directory
         self._segment_size = segment_size
+        self._written = written
         self._descriptor = -1
         self._reserved = 0
         self._filled = 0
@@ -245,6 +265,7 @@ class Writer:
         try:
             for batch in batches:
                 self._write(batch)
+                self._written()
                 if sync:
                     os.fdatasync(self._descriptor)
         except OSError:
@@ -284,8 +305,9 @@ class Writer:
         if self.size + size > self._filled:
             begin = max(self.size, self._filled)
             end = min(begin + FILL, self._reserved)
-            if end > begin:
-                self._filled = begin + os.pwrite(self._descriptor, bytes(end - begin), begin)
+            while begin < end:
+                begin += os.pwrite(self._descriptor, bytes(min(end - begin, PIECE)), begin)
+                self._filled = begin
 
     def _write(self, data: bytes) -> None:
         view = memoryview(data)

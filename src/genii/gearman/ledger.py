@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 from genii.gearman.job import Job, State
 from genii.gearman.protocol import Kind
 from genii.gearman.protocol import response as encode
-from genii.gearman.records import Submitted, encode_body, encode_ended, encode_submitted
+from genii.gearman.records import Submitted, encode_batch, encode_ended, encode_packets, encode_submitted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from genii.gearman.jobs import Peer
     from genii.gearman.queues import Queues
@@ -25,21 +25,54 @@ _COMMITTING, _QUEUED, _GONE = State.COMMITTING.value, State.QUEUED.value, State.
 
 
 class Batch:
-    """Journal records that are written together, and what waits for that.
+    """What is written to the journal together, and what waits for that."""
 
-    ``jobs`` are to be queued (or known to be kept) afterwards, ``moved`` are written anew from an older part of the
-    journal, ``ended`` are the parts of the journal that lost a job each.
-    """
-
-    __slots__ = ("acknowledgements", "ended", "jobs", "moved", "peers", "records")
+    __slots__ = ("acknowledgements", "ended", "jobs", "left", "moved", "packets", "peers", "plain", "records")
 
     def __init__(self) -> None:
-        self.records: list[bytes] = []
         self.jobs: list[Job] = []
+        """To be queued, or known to be kept, afterwards."""
+        self.plain: list[Job] = []
+        """Those of them whose submit says all there is to say."""
+        self.packets: list[bytes] = []
+        """The submits of the plain ones, as they came."""
         self.moved: list[Job] = []
+        """Written anew from an older part of the journal."""
+        self.records: list[bytes] = []
+        """Those of the jobs that are not plain, and of the moved ones."""
         self.ended: list[int] = []
+        """The numbers of jobs that will not run again."""
+        self.left: list[int] = []
+        """For each of them the part of the journal that lost it."""
         self.acknowledgements: list[bytes] = []
         self.peers: dict[Peer, None] = {}
+
+    @property
+    def empty(self) -> bool:
+        """Say whether there is nothing to write."""
+        return not (self.jobs or self.ended or self.moved)
+
+    def encode(self, *, apart: bool = False) -> list[bytes]:
+        """Return the blocks to be written: one, or one for each job that came and one for the rest."""
+        rest = [encode_ended(self.ended)] if self.ended else []
+        if apart:
+            submits = [encode_packets(job.number, packet) for job, packet in zip(self.plain, self.packets, strict=True)]
+            return [encode_batch([record]) for record in (*submits, *self.records, *rest)]
+        return [encode_batch([*self._runs(), *self.records, *rest])]
+
+    def _runs(self) -> Iterator[bytes]:
+        """Write the plain jobs, a record for each run of numbers."""
+        plain, packets = self.plain, self.packets
+        begin = 0
+        while begin < len(plain):
+            first = plain[begin].number
+            end = len(plain)
+            if plain[-1].number - first >= end - begin:  # numbers only grow, so that this says whether any is missing
+                end = begin + 1
+                while plain[end].number - first == end - begin:
+                    end += 1
+            yield encode_packets(first, b"".join(packets[begin:end]))
+            begin = end
 
 
 class Ledger:
@@ -53,13 +86,17 @@ class Ledger:
 
     # -- what the broker calls -------------------------------------------------------------------------------------
 
-    def persist(self, peer: Peer, job: Job, body: bytes, acknowledgement: bytes) -> None:
+    def persist(self, peer: Peer, job: Job, packet: bytes, acknowledgement: bytes) -> None:
         """Put a job into the batch; its acknowledgement, and all that comes after it, waits for the batch.
 
-        ``body`` is that of the packet that submitted it, where that says all; else nothing.
+        ``packet`` is what submitted it, where that says all; else nothing.
         """
         batch = self.batch
-        batch.records.append(encode_body(job.number, job.priority, body) if body else _encode_job(job))
+        if packet:
+            batch.plain.append(job)
+            batch.packets.append(packet)
+        else:
+            batch.records.append(_encode_job(job))
         batch.jobs.append(job)
         batch.acknowledgements.append(acknowledgement)
         if peer.held is None:
@@ -70,18 +107,18 @@ class Ledger:
 
     def end(self, job: Job) -> None:
         """Note that a job that was put into a batch will not run again."""
-        self.batch.records.append(encode_ended(job.number))
-        self.batch.ended.append(job.segment)
+        self.batch.ended.append(job.number)
+        self.batch.left.append(job.segment)
 
     # -- what the shell calls --------------------------------------------------------------------------------------
 
     def take_batch(self) -> Batch | None:
-        """Hand over the journal records that have gathered, to be written; what they hold back stays held.
+        """Hand over what has gathered, to be written; what it holds back stays held.
 
         Each batch must be answered by ``committed`` or ``refused`` before the next one is taken.
         """
         batch = self.batch
-        if not batch.records:
+        if batch.empty:
             return None
         self.batch = Batch()
         for peer in batch.peers:
@@ -98,7 +135,8 @@ class Ledger:
         self._release(batch)
         got, left = 0, []
         for job in batch.jobs + batch.moved:
-            if job.state == _GONE:
+            state = job.state
+            if state == _GONE:
                 continue
             before = job.segment
             if before != segment:
@@ -106,7 +144,7 @@ class Ledger:
                 got += 1
                 if before >= 0:
                     left.append(before)
-            if job.state != _COMMITTING:
+            if state != _COMMITTING:
                 continue
             function = job.function
             function.waiting -= 1
@@ -131,9 +169,8 @@ class Ledger:
             if job.segment < 0 and job.handle not in tried_again:
                 self._unpersist(job)
         self._release(batch)
-        ends = [record for record in batch.records if record[:1] == b"D"]
-        self.batch.records[:0] = ends
         self.batch.ended[:0] = batch.ended
+        self.batch.left[:0] = batch.left
 
     def restore(self, segments: Iterable[tuple[int, list[Submitted | Ended]]]) -> None:
         """Take back what the segments of a journal have, at start-up; the jobs wait again in their old order."""

@@ -56,7 +56,7 @@ class Link:
         self.waiting = 0
         """Bytes in the backlog."""
         self.progress_at = 0.0
-        self._recv = connection.recv
+        self._recv: Callable[[int], bytes] = connection.recv
         self._send: Callable[[bytes | memoryview], int] = connection.send
         self._broker = server.broker
 
@@ -72,28 +72,25 @@ class Link:
         while events & ~(READ | WRITE) and self.peer.link is self:
             self.read()  # the other side has hung up: nothing will tell of what is left again
 
-    def read(self) -> None:
-        """Hand one chunk to the broker."""
+    def read(self) -> bool:
+        """Hand one chunk to the broker; return whether there was one."""
         try:
             data = self._recv(CHUNK)
         except (BlockingIOError, InterruptedError):
-            return
+            return False
         except OSError:
             data = b""
-        self.hand_over(data)
-        if len(data) == CHUNK and self.peer.link is self:
-            self.reactor.change(self.socket.fileno(), self._interest())  # there may be more: have epoll look again
-
-    def hand_over(self, data: bytes) -> None:
-        """Give the broker what arrived; a mistake of ours ends this connection, not the server."""
         if not data:
             self.close()
-            return
+            return False
         try:
             self._broker.receive(self.peer, data, self.reactor.now)
-        except Exception:
+        except Exception:  # a mistake of ours ends this connection, not the server
             _log.exception("cut %s: an internal error, please report it", self.peer.address)
             self.close()
+        if len(data) == CHUNK and self.peer.link is self:
+            self.reactor.change(self.socket.fileno(), self._interest())  # there may be more: have epoll look again
+        return True
 
     def write(self, data: bytes) -> None:
         """Send what the kernel takes, and keep the rest."""

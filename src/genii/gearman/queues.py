@@ -47,13 +47,13 @@ class Queues:
         """``"now"`` or ``"graceful"`` once a client asked the server to stop."""
         self.rescheduled = True
         """Whether ``next_tick`` may be nearer than it was; the shell clears it."""
-        self.submitted = self.completed = self.failed = self.requeued = self.refused_jobs = 0
+        self.completed = self.failed = self.requeued = self.refused_jobs = 0
 
         self._wakeup = self.settings.wakeup
         self._linger = self.settings.linger
         self._round_robin = self.settings.round_robin
         self._prefix = self.settings.prefix[: MAX_HANDLE - 20] + b":"
-        self._counter = 0
+        self._counter = self._skipped = 0
         self._now = 0.0
         self._wall_offset = 0.0
         self._sequence = count()
@@ -134,12 +134,14 @@ class Queues:
 
     def skip_numbers(self, newest: int) -> None:
         """Give no job a number up to this one."""
-        self._counter = max(self._counter, newest)
+        skipped = max(newest - self._counter, 0)
+        self._counter += skipped
+        self._skipped += skipped
 
-    def take_number(self) -> int:
-        """Return a job number that no job has or will have."""
-        self._counter += 1
-        return self._counter
+    @property
+    def submitted(self) -> int:
+        """Count the jobs that were taken since the start."""
+        return self._counter - self._skipped
 
     def statistics(self) -> Statistics:
         """Return the counts."""
@@ -249,8 +251,6 @@ class Queues:
     def _take(self, peer: Peer) -> Job | None:
         """Take the next job for a worker: the highest priority first, then its functions in their order."""
         order = peer.order
-        if len(order) == 1:
-            return order[0].take_first()
         ready = [function for function in order if function.queued]
         for priority in _PRIORITIES:
             for function in ready:

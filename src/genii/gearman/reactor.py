@@ -116,7 +116,7 @@ class Reactor(selectors.BaseSelector):
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         """Serve what is watched until asyncio has something to do; return its events."""
         # this loop is run for each event of a server that is not busy, so it looks at the clock once and calls little
-        monotonic, watched, poll, settle = time.monotonic, self._watched, self._poll, self._settle
+        monotonic, poll, settle = time.monotonic, self._poll, self._settle
         now = monotonic()
         end = _NEVER if timeout is None else now + timeout
         due = self._due
@@ -132,15 +132,23 @@ class Reactor(selectors.BaseSelector):
             except InterruptedError:
                 return ready
             self.now = now = monotonic()
-            for descriptor, mask in events:
-                call = watched.get(descriptor)
-                if call is not None:
-                    call(mask)
-                elif (key := self._keys.get(descriptor)) is not None:
-                    ready.append((key, _from_epoll(mask) & key.events))
+            self._serve(events, ready)
+            if len(events) > 1 and not ready:
+                # much is going on: what came meanwhile is served before the answers wake those who wait for them
+                self._serve(poll(0), ready)
             self._due = due = settle(now)
             if ready or self._leave or now >= end:
                 return ready
+
+    def _serve(self, events: list[tuple[int, int]], ready: list[tuple[selectors.SelectorKey, int]]) -> None:
+        """Call what is watched; put asyncio's events into ``ready``."""
+        watched = self._watched
+        for descriptor, mask in events:
+            call = watched.get(descriptor)
+            if call is not None:
+                call(mask)
+            elif (key := self._keys.get(descriptor)) is not None:
+                ready.append((key, _from_epoll(mask) & key.events))
 
 
 def _descriptor(fileobj: Any) -> int:

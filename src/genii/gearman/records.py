@@ -1,20 +1,26 @@
 """The journal's format: what is written of jobs so that they outlive the server. No I/O.
 
 A segment is a file of batches. A batch is a header (magic, length of its records, their CRC-32) and records; it counts
-as a whole or not at all. Integers are little-endian. A record is a submitted job or the end of one::
+as a whole or not at all. Integers are little-endian. A record is submitted jobs, one submitted job, or ends of jobs::
 
-    B  number:8  priority:1  size:4  then function NUL unique NUL payload, just as they were submitted
+    P  number:8  size:4  then the packets that submitted that number and those after it
     S  number:8  priority:1  when:8  function:2 unique:1 reducer:2 payload:4 (lengths)  then the four
-    D  number:8
+    D  count:4  numbers:8 each
 
-B is what most submits become, because it is made in no time; S says all that there is to say of any job.
+P is what most submits become: it has them just as they came, and many are written in the time of one. S says all that
+there is to say of any job.
 """
 
 from __future__ import annotations
 
-from struct import Struct
-from typing import NamedTuple
+from struct import Struct, pack, unpack_from
+from typing import TYPE_CHECKING, NamedTuple
 from zlib import crc32
+
+from genii.gearman.protocol import HEADER, HEADER_SIZE, HIGH, LOW, NORMAL, Kind
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 __all__ = [
     "BATCH",
@@ -23,8 +29,8 @@ __all__ = [
     "Scan",
     "Submitted",
     "encode_batch",
-    "encode_body",
     "encode_ended",
+    "encode_packets",
     "encode_submitted",
     "scan",
 ]
@@ -32,9 +38,9 @@ __all__ = [
 MAGIC = b"\xf1GJ1"
 BATCH = Struct("<4sII")
 _SUBMITTED = Struct("<cQBqHBHI")
-_BODY = Struct("<cQBI")
-_ENDED = Struct("<cQ")
-_pack_body = _BODY.pack
+_PACKETS = Struct("<cQI")
+_ENDED = Struct("<cI")
+_PRIORITIES = {Kind.SUBMIT_JOB_HIGH_BG.value: HIGH, Kind.SUBMIT_JOB_BG.value: NORMAL, Kind.SUBMIT_JOB_LOW_BG.value: LOW}
 
 
 class Submitted(NamedTuple):
@@ -63,14 +69,14 @@ def encode_submitted(
     return _SUBMITTED.pack(b"S", number, priority, when, *sizes) + b"%b%b%b%b" % (function, unique, reducer, payload)
 
 
-def encode_body(number: int, priority: int, body: bytes) -> bytes:
-    """Write the record of a job that was submitted with this body and runs as soon as it can."""
-    return _pack_body(b"B", number, priority, len(body)) + body
+def encode_packets(number: int, packets: bytes) -> bytes:
+    """Write the record of jobs with numbers from this one on, that were submitted with these packets."""
+    return _PACKETS.pack(b"P", number, len(packets)) + packets
 
 
-def encode_ended(number: int) -> bytes:
-    """Write the record of the end of a job."""
-    return _ENDED.pack(b"D", number)
+def encode_ended(numbers: list[int]) -> bytes:
+    """Write the record of the ends of jobs."""
+    return pack(f"<cI{len(numbers)}Q", b"D", len(numbers), *numbers)
 
 
 def encode_batch(records: list[bytes]) -> bytes:
@@ -136,12 +142,11 @@ def _records(body: bytes) -> list[Submitted | Ended]:
     records: list[Submitted | Ended] = []
     position, end = 0, len(body)
     while position < end:
-        if body[position] == 0x42:  # B
-            _, number, priority, size = _BODY.unpack_from(body, position)
-            position += _BODY.size
-            function, unique, payload = body[position : position + size].split(b"\0", 2)
+        if body[position] == 0x50:  # P
+            _, number, size = _PACKETS.unpack_from(body, position)
+            position += _PACKETS.size
+            records += _packets(body, position, position + size, number)
             position += size
-            records.append(Submitted(number, priority, 0, function, unique, b"", payload))
         elif body[position] == 0x53:  # S
             _, number, priority, when, *sizes = _SUBMITTED.unpack_from(body, position)
             position += _SUBMITTED.size
@@ -151,6 +156,18 @@ def _records(body: bytes) -> list[Submitted | Ended]:
                 position += size
             records.append(Submitted(number, priority, when, *parts))
         else:
-            records.append(Ended(_ENDED.unpack_from(body, position)[1]))
+            _, count = _ENDED.unpack_from(body, position)
             position += _ENDED.size
+            records += map(Ended, unpack_from(f"<{count}Q", body, position))
+            position += 8 * count
     return records
+
+
+def _packets(body: bytes, position: int, end: int, number: int) -> Iterator[Submitted]:
+    while position < end:
+        _, kind, size = HEADER.unpack_from(body, position)
+        position += HEADER_SIZE
+        function, unique, payload = body[position : position + size].split(b"\0", 2)
+        yield Submitted(number, _PRIORITIES[kind], 0, function, unique, b"", payload)
+        position += size
+        number += 1

@@ -196,11 +196,11 @@ class JobServer:
         broker = self.broker
         if now >= self._next_tick or broker.rescheduled:
             self._tick(now)
-        journal = self.journal
-        if journal is not None and broker.ledger.batch.records:
-            self._feed_journal(journal, now)
         if broker.dirty:
             self._flush()
+        journal = self.journal
+        if journal is not None and not broker.ledger.batch.empty:
+            self._feed_journal(journal, now)
         if broker.stopping or (self._how and not broker.jobs):
             self.stop(graceful=broker.stopping == "graceful")
         return self._next_tick

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ssl
 from typing import TYPE_CHECKING
 
-from genii.gearman.link import CHUNK, Link
+from genii.gearman.link import Link
 from genii.gearman.reactor import READ, WRITE
 
 if TYPE_CHECKING:
@@ -54,6 +54,7 @@ class TlsLink(Link):
         self._tls = connection
         self._shaken = False
         self.reading = READ
+        self._recv = self._recv_tls
         self._send = self._send_tls
 
     def ready(self, events: int) -> None:
@@ -81,16 +82,20 @@ class TlsLink(Link):
             reactor.change(descriptor, READ)
             self.read()
 
-    def read(self) -> None:
+    def read(self) -> bool:
         """Hand all that has arrived to the broker: epoll knows nothing of what the library holds already."""
-        while self.peer.link is self:
-            try:
-                data = self._tls.recv(CHUNK)
-            except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
-                return
-            except (OSError, ValueError):
-                data = b""
-            self.hand_over(data)
+        found = False
+        while self.peer.link is self and super().read():
+            found = True
+        return found
+
+    def _recv_tls(self, size: int) -> bytes:
+        try:
+            return self._tls.recv(size)
+        except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            raise BlockingIOError from None
+        except ValueError:  # the connection was closed meanwhile
+            return b""
 
     def _send_tls(self, data: bytes | memoryview) -> int:
         try:

@@ -433,7 +433,7 @@ class Keeper:
     def _drain_all(self) -> None:
         """Write what is in the pipes now, but not more than they can hold: a busy program must not keep us for ever."""
         for stream in list(self._streams.values()):
-            left = _LARGE_PIPE
+            left = _capacity(stream.descriptor)
             while left > 0 and (moved := self._drain(stream)):
                 left -= moved
 
@@ -525,6 +525,11 @@ def _enlarge(descriptor: int) -> None:
     except OSError as error:
         if error.errno not in (errno.EPERM, errno.EBUSY):
             raise
+
+
+def _capacity(descriptor: int) -> int:
+    """Return how many bytes a pipe holds: a program may have given its own more room than we do (F_SETPIPE_SZ)."""
+    return fcntl.fcntl(descriptor, fcntl.F_GETPIPE_SZ)
 
 
 def _same_user(client: _socket.socket) -> bool:

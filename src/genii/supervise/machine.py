@@ -293,17 +293,18 @@ def _impossible(moment: _Moment) -> Outcome:
     raise Impossible(f"{type(event).__name__} in state {life.state.name} (pid {life.pid})")
 
 
-def _spawn(moment: _Moment) -> Outcome:
+def _spawn(moment: _Moment, **changes: int) -> Outcome:
     """STARTING: the shell has to spawn."""
     life = _enter(
-        moment, State.STARTING, wanted=True, again=False, pid=0, ready=False, killed=False, adopted=False, reason=""
-    )
+        moment, State.STARTING, wanted=True, again=False, pid=0, ready=False, killed=False, adopted=False, reason="",
+        **changes,
+    )  # fmt: skip
     return life, (Effect.SPAWN,)
 
 
 def _start_afresh(moment: _Moment) -> Outcome:
     """Somebody asked for a start: earlier failures are forgotten."""
-    return _spawn(moment._replace(life=moment.life._replace(attempts=0)))
+    return _spawn(moment, attempts=0)
 
 
 def _want(moment: _Moment) -> Outcome:
@@ -322,12 +323,11 @@ def _started(moment: _Moment) -> Outcome:
     """The process exists: RUNNING at once where nothing has to be awaited."""
     event, rules = moment.event, moment.rules
     assert isinstance(event, Spawned)
-    life = moment.life._replace(pid=event.pid, started=moment.now)
-    if rules.needs_ready:
-        return life._replace(deadline=moment.now + rules.ready_timeout), ()
-    if rules.startsecs > 0:
-        return life._replace(deadline=moment.now + rules.startsecs), ()
-    return _running(moment._replace(life=life))
+    patience = rules.ready_timeout if rules.needs_ready else rules.startsecs
+    life, now = moment.life, moment.now
+    if rules.needs_ready or patience > 0:
+        return life._replace(pid=event.pid, started=now, deadline=now + patience), ()
+    return _running(moment._replace(life=life._replace(pid=event.pid, started=now)))
 
 
 def _running(moment: _Moment) -> Outcome:
@@ -375,7 +375,7 @@ def _back_off(moment: _Moment, reason: str) -> Outcome:
 
 
 def _try_again(moment: _Moment) -> Outcome:
-    return _spawn(moment._replace(life=moment.life._replace(restarts=moment.life.restarts + 1)))
+    return _spawn(moment, restarts=moment.life.restarts + 1)
 
 
 def _stay_down(moment: _Moment) -> Outcome:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Iterable
 
+    from genii.supervise.launches import Launches
     from genii.supervise.process import Process
     from genii.supervise.slots import Slots
 
@@ -25,8 +26,9 @@ __all__ = ["Ordering"]
 class Ordering:
     """The wishes that wait: starts for what they depend on, stops for what depends on them."""
 
-    def __init__(self, slots: Slots, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, slots: Slots, loop: asyncio.AbstractEventLoop, launches: Launches) -> None:
         self._slots = slots
+        self._launches = launches
         self._loop = loop
         self._starts: dict[str, Process] = {}
         self._stops: dict[str, Process] = {}
@@ -99,10 +101,11 @@ class Ordering:
         self._advance_starts()
 
     def _advance_starts(self) -> None:
-        for process in list(self._starts.values()):
-            if process.name in self._starts and not plan.may_start(process.template, self._slots.satisfied):
-                del self._starts[process.name]
-                process.handle(StartWanted())
+        with self._launches:
+            for process in list(self._starts.values()):
+                if process.name in self._starts and not plan.may_start(process.template, self._slots.satisfied):
+                    del self._starts[process.name]
+                    process.handle(StartWanted())
         if not self._starts:
             self._starts = {}  # an emptied one would keep the room of the most that it ever held
 

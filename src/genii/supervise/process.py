@@ -16,6 +16,7 @@ import msgspec
 
 from genii.errors import GeniiError, NotAllowed
 from genii.supervise import environment as environments
+from genii.supervise.launches import Launches
 from genii.supervise.machine import (
     Adopted,
     BecameReady,
@@ -97,6 +98,9 @@ class Services:
     """Says whether a process that is being started is to take no work."""
     rules: dict[Rules, Rules] = field(default_factory=dict)
     """Those in use: most programs have equal ones, which are kept once."""
+    launches: Launches = field(default_factory=Launches)
+    newborns: list[tuple[Process, int]] = field(default_factory=list)
+    """What was just started, with its pid, and is to be watched."""
     spawns: int = 0
     exits: int = 0
 
@@ -112,6 +116,15 @@ class Told(NamedTuple):
     left: int | None = None
     """How many more jobs it takes after this one; None: any number."""
     paused: bool = False
+
+
+def _attend_newborns(services: Services) -> None:
+    newborns, services.newborns = services.newborns, []
+    for process, pid in newborns:
+        try:
+            process.attend(pid)
+        except Exception:
+            _log.exception("attending to %s", process.name)
 
 
 def digest(program: Program) -> int:
@@ -208,17 +221,32 @@ class Process:
         services = self.services
         services.recorder.write("intent", self.name)
         try:
+            services.spawner.require_room(services.launches.waiting + len(services.newborns))
             command = self._command()
-            try:
-                pid = self._spawn_warm(command) or services.spawner.spawn(command)
-            finally:
-                if self.program.stdin == "pipe":
-                    os.close(command.stdin)  # the process keeps it open itself, see _stdin
-        except (SpawnError, OSError, GeniiError) as error:
+        except (OSError, SpawnError, GeniiError) as error:
+            self.launched(error)
+        else:
+            services.launches.add(self, command)
+
+    def launch(self, command: Command) -> int | Exception:
+        """Make the process; return its pid, or why there is none."""
+        try:
+            return self._spawn_warm(command) or self.services.spawner.spawn(command)
+        except Exception as error:
+            return error
+        finally:
+            if self.program.stdin == "pipe":
+                os.close(command.stdin)  # the process keeps it open itself, see _stdin
+
+    def launched(self, result: int | Exception) -> None:
+        """Take note of what came of a start: the pid, or why there is no process."""
+        services = self.services
+        if isinstance(result, Exception):
             services.recorder.write("gone", self.name, None)
-            fatal = isinstance(error, GeniiError) or (isinstance(error, SpawnError) and error.fatal)
-            _log.warning("%s: %s", self.name, error)
-            self.handle(SpawnFailed(str(error), fatal=fatal))
+            expected = isinstance(result, SpawnError | OSError | GeniiError)
+            fatal = isinstance(result, GeniiError) or (isinstance(result, SpawnError) and result.fatal)
+            _log.warning("%s: %s", self.name, result, exc_info=None if expected else result)
+            self.handle(SpawnFailed(str(result), fatal=fatal))
             return
         services.spawns += 1
         self._birth = 0
@@ -227,9 +255,11 @@ class Process:
         self.healthy = None
         self.work = _NOTHING_TOLD
         self.note = ""
-        self.group = pid
-        services.loop.call_soon(self._attend, pid)
-        self.handle(Spawned(pid))
+        self.group = result
+        if not services.newborns:
+            services.loop.call_soon(_attend_newborns, services)
+        services.newborns.append((self, result))
+        self.handle(Spawned(result))
 
     def _spawn_warm(self, command: Command) -> int:
         """Start it from the program's nursery, where there is one; else return 0."""
@@ -237,7 +267,7 @@ class Process:
             return 0
         return self.services.nurseries.spawn(self.program, digest(self.template), command)
 
-    def _attend(self, pid: int) -> None:
+    def attend(self, pid: int) -> None:
         """Watch a new process and write it down, after all starts of this moment, which come first.
 
         Each of them would have to copy the descriptor, and to close it again; and the intent is enough to find the

@@ -120,7 +120,7 @@ class Supervisor:
             paused=self._starts_paused,
         )
         self.slots = Slots(self.services)
-        self.ordering = Ordering(self.slots, loop)
+        self.ordering = Ordering(self.slots, loop, self.services.launches)
         self.health = Health(self.services)
         self.triggers = Triggers(self)
         self.actions = Actions(self)

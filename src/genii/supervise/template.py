@@ -63,6 +63,8 @@ def for_process(program: Program, number: int, name: str) -> Program:
     All but the logs is filled in: most programs name them by ``{process_name}`` and differ in nothing else, and a copy
     of each would be felt with a thousand of them. See ``logs_for``.
     """
+    if not _has_words(program):
+        return program
     names: dict[str, str | int] = {"process_num": number, "process_name": name}
 
     def filled(text: str) -> str:
@@ -80,17 +82,26 @@ def for_process(program: Program, number: int, name: str) -> Program:
     return msgspec.structs.replace(program, **changed) if changed else program
 
 
+def _has_words(program: Program) -> bool:
+    """Say whether there may be anything to fill in: nearly always there is not."""
+    texts = [*program.command, *program.check, program.directory, *program.environment.values()]
+    texts += [owner.probe.target for owner in (program.ready, program.health) if owner is not None]
+    return any("{" in text for text in texts)
+
+
 def logs_for(program: Program, number: int, name: str) -> Logs:
     """Return where the output of a program's process goes.
 
     In the paths the name is made safe for a file: ``web:0`` is ``web-0``.
     """
+    logs = program.logs
+    if "{" not in logs.stdout.path and (logs.stderr is None or "{" not in logs.stderr.path):
+        return logs
     names: dict[str, str | int] = {"process_num": number, "process_name": _UNSAFE.sub("-", name)}
 
     def one(log: Log | None) -> Log | None:
         return None if log is None else msgspec.structs.replace(log, path=fill(log.path, names))
 
-    logs = program.logs
     return msgspec.structs.replace(logs, stdout=one(logs.stdout), stderr=one(logs.stderr))
 
 

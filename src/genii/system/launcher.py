@@ -11,8 +11,11 @@ from __future__ import annotations
 import _socket
 import array
 import ctypes
+import fcntl
+import gc
 import marshal
 import os
+import resource
 import select
 import signal
 import sys
@@ -37,6 +40,8 @@ def main() -> int:
     link = _socket.socket(fileno=SOCKET)
     os.set_inheritable(SOCKET, False)  # no program may listen in, or answer in our place
     fork = _make_fork()
+    gc.freeze()  # what each child would copy, were it looked at there
+    gc.disable()
     waiter = select.poll()
     waiter.register(SOCKET, select.POLLIN)
     while waiter.poll(IDLE * 1000):
@@ -152,8 +157,6 @@ def _become(request: tuple[Any, ...], descriptors: list[int], tell: int) -> NoRe
 
 def place(descriptors: list[int], tell: int) -> int:
     """Move the descriptors to 0, 1, 2, 3 … and return where the error pipe went, out of their way."""
-    import fcntl
-
     above = len(descriptors) + 3
     tell = fcntl.fcntl(tell, fcntl.F_DUPFD_CLOEXEC, above)
     moved = [fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, above) for descriptor in descriptors]
@@ -163,8 +166,6 @@ def place(descriptors: list[int], tell: int) -> int:
 
 
 def _set_limits(limits: dict[int, tuple[int, int]]) -> None:
-    import resource
-
     for number, pair in limits.items():
         resource.setrlimit(number, pair)
 

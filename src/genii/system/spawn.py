@@ -6,7 +6,6 @@ child its own pid (``LISTEN_PID``); ``launcher.py`` can.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import resource
 import signal
@@ -16,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from genii.system.launcher_client import LauncherClient
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
     from genii.system.poller import Poller
 
@@ -24,6 +23,10 @@ __all__ = ["Command", "SpawnError", "Spawner", "find_executable"]
 
 _DEFAULT_SIGNALS = (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGTERM)
 _HOPELESS = frozenset({"ENOENT", "EACCES", "ENOTDIR", "ENOEXEC", "ELOOP", "EPERM", "E2BIG", "EINVAL", "ENAMETOOLONG"})
+
+
+_SPARE = 16
+"""Descriptors that are not used up by programs."""
 
 
 class SpawnError(Exception):
@@ -110,23 +113,53 @@ class Spawner:
         """Let programs inherit this limit on open files instead of ours, which we have raised for ourselves before."""
         self._files = files
 
+    def require_room(self, promised: int) -> None:
+        """Refuse to start one more program where that would use up this process's descriptors.
+
+        The others need some at any time: to be asked, checked, logged. ``promised``: how many are still to be opened
+        for starts that are under way.
+
+        Raises:
+            SpawnError: too few are left.
+        """
+        lowest = os.dup(self._home)  # a new one has the lowest number that is free
+        os.close(lowest)
+        limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+        if lowest + promised + _SPARE > limit:
+            raise SpawnError(
+                f"no descriptors are left of the supervisor's {limit}; raise its limit on open files",
+                fatal=False,
+            )
+
     def spawn(self, command: Command) -> int:
         """Start a process in a session of its own; return its pid.
 
         Raises:
             SpawnError: it could not be started; the message says why.
         """
-        path = find_executable(command.argv[0], command.environment, command.directory)
+        name = command.argv[0]
+        if "/" in name:  # where it names a file, only a failure is worth a look at that
+            path = os.path.join(command.directory, name)
+        else:
+            path = find_executable(name, command.environment, command.directory)
         try:
             if command.needs_launcher:
                 return self._launcher.spawn(command, path, self._files)
             return self._posix_spawn(command, path)
         except OSError as error:
+            find_executable(name, command.environment, command.directory)
             raise _explained(error, command, path) from None
 
     def _posix_spawn(self, command: Command, path: str) -> int:
+        """Take on what the child is to inherit, for the moment of the spawn: nothing else runs meanwhile."""
         standard = self._within_limit((command.stdin, command.stdout, command.stderr))
-        with self._attributes(command):
+        limit = resource.getrlimit(resource.RLIMIT_NOFILE)
+        old_umask = os.umask(command.umask) if command.umask >= 0 else -1
+        try:
+            if command.directory:
+                os.chdir(command.directory)
+            if limit != self._files:
+                resource.setrlimit(resource.RLIMIT_NOFILE, (self._files[0], limit[1]))
             return os.posix_spawn(
                 path,
                 command.argv,
@@ -136,6 +169,13 @@ class Spawner:
                 setsigmask=(),
                 setsigdef=_DEFAULT_SIGNALS,
             )
+        finally:
+            if limit != self._files:
+                resource.setrlimit(resource.RLIMIT_NOFILE, limit)
+            if command.directory:
+                os.fchdir(self._home)
+            if old_umask >= 0:
+                os.umask(old_umask)
 
     def _within_limit(self, standard: tuple[int, int, int]) -> tuple[int, ...]:
         """Return the same under numbers below the child's limit on files: posix_spawn(3) refuses those above."""
@@ -144,25 +184,6 @@ class Spawner:
         for descriptor, low in zip(standard, self._low, strict=True):
             os.dup2(descriptor, low, inheritable=False)
         return self._low
-
-    @contextlib.contextmanager
-    def _attributes(self, command: Command) -> Iterator[None]:
-        """Take on what the child is to inherit, for the moment of the spawn: nothing else runs meanwhile."""
-        limit = resource.getrlimit(resource.RLIMIT_NOFILE)
-        old_umask = os.umask(command.umask) if command.umask >= 0 else -1
-        try:
-            if command.directory:
-                os.chdir(command.directory)
-            if limit != self._files:
-                resource.setrlimit(resource.RLIMIT_NOFILE, (self._files[0], limit[1]))
-            yield
-        finally:
-            if limit != self._files:
-                resource.setrlimit(resource.RLIMIT_NOFILE, limit)
-            if command.directory:
-                os.fchdir(self._home)
-            if old_umask >= 0:
-                os.umask(old_umask)
 
     def own_children(self) -> set[int]:
         """Return the pids of children that are no programs."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from binascii import crc32
 
 __all__ = ["is_ini", "state_dir"]
 
@@ -28,6 +27,8 @@ def state_dir(path: str) -> str:
         return beside
     slug = os.path.abspath(path).strip("/").replace("/", "-")
     if len(os.fsencode(slug)) > _LONGEST_NAME:
+        from binascii import crc32  # late: a library to load, and most commands have no use for it
+
         slug = f"{slug[-_LONGEST_NAME:]}-{crc32(os.fsencode(os.path.abspath(path))):08x}"
     if os.geteuid() == 0 and os.access("/run", os.W_OK):
         return f"/run/genii/{slug}"
