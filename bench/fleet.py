@@ -47,10 +47,11 @@ def cpu_of(pid: int) -> float:
 
 
 def tell(what: str, rows: list[tuple[float, float]], count: int) -> None:
-    first, rest = rows[0], sorted(rows[1:])
+    first, second, rest = rows[0], rows[1], sorted(rows[1:])
     wall, cpu = rest[len(rest) // 2]
     print(
-        f"{what}: first {first[0]:.2f} s ({first[1] / count * 1000:.1f} ms CPU a host), next {wall:.2f} s "
+        f"{what}: first {first[0]:.2f} s ({first[1] / count * 1000:.1f} ms CPU a host), second {second[0]:.2f} s, "
+        f"{first[0] / second[0]:.1f} times faster; median of the next {len(rest)}: {wall:.2f} s "
         f"({cpu / count * 1000:.2f} ms), {first[0] / wall:.1f} times faster"
     )
 

@@ -155,10 +155,10 @@ class Bare(LocalConnection):
         super().__init__(Host("bare"))
         self._root = root
 
-    async def start(self, command: str, *, terminal: bool = False) -> RemoteProcess:
+    async def start(self, command: str, *, terminal: bool = False, no_input: bool = False) -> RemoteProcess:
         path = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
         words = ["exec", "chroot", str(self._root), "env", "-i", path, "HOME=/root", "sh", "-c", command]
-        return await super().start(shlex.join(words), terminal=terminal)
+        return await super().start(shlex.join(words), terminal=terminal, no_input=no_input)
 
 
 @pytest.fixture(scope="module")

@@ -155,6 +155,40 @@ def test_an_interruption_closes_everything_and_keeps_what_is_done(web: Path, whi
     wait_gone(pid)
 
 
+@pytest.mark.parametrize("command", ["", f"{ADDRESS}[ $3 != 127.7.0.1 ] || exit 0; echo $$ > begun; sleep 3600\n"])
+def test_an_interruption_ends_many_commands_at_once(web: Path, command: str) -> None:
+    os.mkfifo(web / "begun")
+    process = subprocess.Popen(
+        words("run", "--on", "127.7.0.[1-2]", "--serial"), cwd=web, text=True,
+        stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    assert process.stdin is not None
+    assert process.stderr is not None
+    process.stdin.write(f"true\n{command.replace('begun', f'{web}/begun')}")
+    process.stdin.flush()
+    while "2 of 2 hosts ok" not in (line := process.stderr.readline()):
+        assert line, "it has ended"
+    pid = int((web / "begun").read_text()) if command else 0
+    process.send_signal(signal.SIGINT)  # its input is still open
+    assert process.wait(40) == 130
+    said = process.stderr.read()
+    process.stdin.close()
+    process.stderr.close()
+    if pid:
+        wait_gone(pid)
+        assert "interrupted" in said
+        assert "1 of 2 hosts ok" in said
+
+
+def test_commands_need_not_be_utf_8(web: Path) -> None:
+    command = os.fsdecode(b"echo caf\xe9 | od -An -tx1")
+    assert "63 61 66 e9 0a" in genii(web, "run", "--on", "127.7.0.1", "--", command).out
+    asked = subprocess.run(
+        words("run", "--on", "127.7.0.1"), cwd=web, input=os.fsencode(command), capture_output=True, timeout=120
+    )
+    assert b"63 61 66 e9 0a" in asked.stdout
+
+
 MEASURED = """
 import os, sys
 quiet = [(os.POSIX_SPAWN_OPEN, 2, os.devnull, os.O_WRONLY, 0)]

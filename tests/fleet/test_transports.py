@@ -46,10 +46,10 @@ def use(reached: Reached, work: Callable[[Connection], Awaitable[None]]) -> None
 
 
 async def everything(read: Callable[[], Awaitable[bytes]]) -> bytes:
-    found = b""
+    found = bytearray()
     while piece := await read():
         found += piece
-    return found
+    return bytes(found)
 
 
 async def finish(process: RemoteProcess) -> tuple[int, bytes, bytes]:
@@ -64,6 +64,16 @@ def test_keeps_the_streams_and_the_exit_status_apart(carried: Reached) -> None:
         assert await finish(process) == (3, b"out\n", b"err\n")
 
     use(carried, work)
+
+
+def test_what_no_shell_can_read_is_the_commands_own_failure(reached: Reached) -> None:
+    async def work(connection: Connection) -> None:
+        status, output, errors = await finish(await connection.start("echo 'open", no_input=True))
+        assert status in (1, 2)
+        assert output == b""
+        assert errors != b""
+
+    use(reached, work)
 
 
 def test_sends_input_and_its_end(carried: Reached) -> None:

@@ -12,11 +12,13 @@ from genii.cli.connect import read_time
 from genii.cli.options import complete_with
 from genii.errors import UsageError
 from genii.system.plain_asyncio import import_asyncio
+from genii.units import format_count
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
 
+    from genii.cli.input_lines import InputLines
     from genii.cli.show import Show
     from genii.config.fleet import FleetSettings
     from genii.fleet.command import Command
@@ -181,7 +183,7 @@ def _tell(options: argparse.Namespace, plan: Plan, hosts: Sequence[Host]) -> int
         return 0
     for host in hosts:
         print(host.name)
-    print(f"would run on {len(hosts)} hosts, {plan.limit} at once: {line}", file=sys.stderr)
+    print(f"would run on {format_count(len(hosts), 'host')}, {plan.limit} at once: {line}", file=sys.stderr)
     return 0
 
 
@@ -217,8 +219,7 @@ def _session(
     options: argparse.Namespace, settings: FleetSettings, hosts: Sequence[Host], plan: Plan, report: Report | None
 ) -> int:
     """Read commands from standard input and run each on all hosts, over connections that stay open."""
-    import asyncio
-
+    from genii.cli.input_lines import InputLines
     from genii.fleet.engine import Fleet
     from genii.fleet.ways import open_transport
 
@@ -226,9 +227,9 @@ def _session(
         raise UsageError("--stdin needs a command: without one, standard input is where commands come from")
 
     async def work() -> int:
-        worst = 0
-        async with Fleet(open_transport(settings), limit=plan.limit, keep=True) as many:
-            while (line := await asyncio.to_thread(_next_line, len(hosts))) is not None:
+        worst, lines = 0, InputLines(sys.stdin.fileno())
+        async with Fleet(open_transport(settings, reuse_from=1), limit=plan.limit, keep=True) as many:
+            while (line := await _next_line(lines, len(hosts))) is not None:
                 if line.strip():
                     worst = max(worst, await _step(options, many, hosts, plan, report, line))
         return worst
@@ -239,12 +240,11 @@ def _session(
         return _INTERRUPTED
 
 
-def _next_line(count: int) -> str | None:
+async def _next_line(lines: InputLines, count: int) -> str | None:
     if sys.stdin.isatty():
-        sys.stderr.write(f"{count} hosts> ")
+        sys.stderr.write(f"{format_count(count, 'host')}> ")
         sys.stderr.flush()
-    line = sys.stdin.readline()
-    return line.rstrip("\n") if line else None
+    return await lines.next()
 
 
 async def _step(
@@ -255,6 +255,7 @@ async def _step(
     report: Report | None,
     line: str,
 ) -> int:
+    import asyncio
     from dataclasses import replace
 
     from genii.cli.show import Show
@@ -263,6 +264,10 @@ async def _step(
 
     show: Show = Show(hosts, mode=_mode(options))
     begin = time.monotonic()
-    results = await run_command(many, hosts, replace(plan, command=_command(options, [line])), show, report)
+    try:
+        results = await run_command(many, hosts, replace(plan, command=_command(options, [line])), show, report)
+    except asyncio.CancelledError:
+        show.finish(interrupted=True)
+        raise
     show.finish(seconds=time.monotonic() - begin)
     return exit_code(results)

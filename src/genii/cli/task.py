@@ -166,7 +166,7 @@ def perform(task: Task, values: dict[str, Any], options: argparse.Namespace) -> 
     count = len({host.name for one in stages for host in one})
 
     async def play(stage: Stage) -> None:
-        async with Fleet(open_transport(reached), limit=limit) as hosts:
+        async with Fleet(open_transport(reached, reuse_from=2), limit=limit) as hosts:
             performance = Performance(
                 task,
                 values,

@@ -12,7 +12,7 @@ from genii.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-__all__ = ["Command", "command_text"]
+__all__ = ["Command", "command_text", "encode"]
 
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _SCRIPT = (
@@ -24,6 +24,11 @@ _SCRIPT = (
 def command_text(words: Sequence[str]) -> str:
     """Make the shell text of a command line: one word is shell syntax, several are passed on exactly as they are."""
     return words[0] if len(words) == 1 else shlex.join(words)
+
+
+def encode(text: str) -> bytes:
+    """Return a command in bytes; those of our own command line that are no UTF-8 are what they were (PEP 383)."""
+    return text.encode("utf-8", "surrogateescape")
 
 
 @dataclass(frozen=True, slots=True)

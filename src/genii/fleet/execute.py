@@ -51,13 +51,15 @@ async def execute(
     try:
         async with limit:
             line = command.line(talk.prompt, talk.passed) if talk else command.line(wrapped=wrapped)
-            process = await _start(connection, line)
-            if talk is None:
-                await _together(
-                    _pump(process.read, on_output), _pump(process.read_error, on_error), _feed(process, pieces)
-                )
+            no_input = talk is None and source is None and not command.data
+            process = await _start(connection, line, no_input=no_input)
+            output = _pump(process.read, on_output)
+            if talk is not None:
+                await _together(output, _pump_sudo(process, talk, pieces, on_error))
+            elif no_input:
+                await _together(output, _pump(process.read_error, on_error))
             else:
-                await _together(_pump(process.read, on_output), _pump_sudo(process, talk, pieces, on_error))
+                await _together(output, _pump(process.read_error, on_error), _feed(process, pieces))
             return await process.wait()
     except BaseException as error:
         killed = process is None or await _kill(process)
@@ -82,9 +84,9 @@ async def _pump(read: Callable[[int], Awaitable[bytes]], hand_on: Callable[[byte
         hand_on(data)
 
 
-async def _start(connection: Connection, line: str) -> RemoteProcess:
+async def _start(connection: Connection, line: str, *, no_input: bool) -> RemoteProcess:
     """Start a command; one that begins although we have been cancelled meanwhile is killed."""
-    starting = asyncio.ensure_future(connection.start(line))
+    starting = asyncio.ensure_future(connection.start(line, no_input=no_input))
     try:
         return await asyncio.shield(starting)
     except asyncio.CancelledError:

@@ -48,7 +48,7 @@ class LocalConnection:
         """The name under which this machine is known."""
         return self._host
 
-    async def start(self, command: str, *, terminal: bool = False) -> RemoteProcess:
+    async def start(self, command: str, *, terminal: bool = False, no_input: bool = False) -> RemoteProcess:
         """Start a command in a session of its own.
 
         Raises:
@@ -59,6 +59,8 @@ class LocalConnection:
         except OSError as error:
             raise ConnectionFailed(f"{self._host.name}: can't start a shell: {error.strerror}") from error
         self._running = {one for one in self._running if not one.ended} | {process}
+        if no_input:
+            await process.write_end()
         return process
 
     async def connect_unix(self, path: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:

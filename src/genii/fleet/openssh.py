@@ -229,33 +229,36 @@ class OpenSshConnection:
         """The host at the other end."""
         return self._host
 
-    async def start(self, command: str, *, terminal: bool = False) -> RemoteProcess:
+    async def start(self, command: str, *, terminal: bool = False, no_input: bool = False) -> RemoteProcess:
         """Start a command.
 
         Raises:
             ConnectionFailed: the connection is broken, or the host refuses.
         """
-        if terminal:
-            process = await self._control.client("-tt", command=command, stdin=PIPE)
-            found = _OpenSshProcess(self._host, self._control, process, "", terminal=True)
-        else:
-            word, announced = announce(command)
-            process = await self._control.client("-T", command=announced, stdin=PIPE)
-            found = _OpenSshProcess(self._host, self._control, process, await self._pid(process, word), terminal=False)
+        word, announced = ("", command) if terminal else announce(command)
+        try:
+            process = await self._control.client("-tt" if terminal else "-T", command=announced, stdin=PIPE)
+        except OSError as error:  # it is too long for an argument, or there can be no more processes
+            message = f"{self._host.name}: the command was not started: {error.strerror}"
+            raise ConnectionFailed(message) from error
+        pid, said = await self._pid(process, word) if word else ("", b"")
+        found = _OpenSshProcess(self._host, self._control, process, pid, said, terminal=terminal)
         self._running = {one for one in self._running if not one.ended} | {found}
+        if no_input:
+            await found.write_end()
         return found
 
-    async def _pid(self, process: Process, word: str) -> str:
+    async def _pid(self, process: Process, word: str) -> tuple[str, bytes]:
         assert process.stderr is not None
         try:
-            pid, said = await read_pid(process.stderr.readline, word)
+            pid, said = await read_pid(process.stderr.read, word)
         except BaseException:
             process.kill()
             raise
-        if not pid:
-            await process.wait()
-            raise ConnectionFailed(f"{self._host.name}: the command was not started: {said}")
-        return pid
+        if not pid and process.stderr.at_eof() and await process.wait() in (_FAILED, -9):
+            reason = said.decode("utf-8", "replace").strip() or "the connection is broken"
+            raise ConnectionFailed(f"{self._host.name}: the command was not started: {reason}")
+        return pid, said
 
     async def connect_unix(self, path: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         """Connect to a unix socket on the host, through one of ours that lives as long as this takes.
@@ -293,7 +296,16 @@ class OpenSshConnection:
 class _OpenSshProcess:
     """A client of the master that carries one command."""
 
-    def __init__(self, host: Host, control: _Control, process: Process, pid: str, *, terminal: bool) -> None:
+    def __init__(
+        self,
+        host: Host,
+        control: _Control,
+        process: Process,
+        pid: str,
+        said: bytes,
+        *,
+        terminal: bool,
+    ) -> None:
         assert process.stdin is not None
         assert process.stdout is not None
         assert process.stderr is not None
@@ -302,6 +314,7 @@ class _OpenSshProcess:
         self._process = process
         self._stdin, self._stdout, self._stderr = process.stdin, process.stdout, process.stderr
         self._pid = pid
+        self._said = said
         self._terminal = terminal
         self._killed = False
 
@@ -316,6 +329,9 @@ class _OpenSshProcess:
 
     async def read_error(self, limit: int = 65536) -> bytes:
         """Return some of its standard error."""
+        if self._said:
+            piece, self._said = self._said[:limit], self._said[limit:]
+            return piece
         return b"" if self._terminal else await self._stderr.read(limit)
 
     async def write(self, data: bytes) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from genii.backoff import Backoff
 
-__all__ = ["ALIVE", "BACKOFF", "CLOSING", "KILLING"]
+__all__ = ["ALIVE", "BACKOFF", "CLOSING", "KILLING", "STARTING"]
 
 ALIVE = 15
 """Seconds of silence before a host is asked whether it is there (ServerAliveInterval), three times in all."""
@@ -14,3 +14,5 @@ CLOSING = 2.0
 """Seconds for a connection to be closed in order."""
 KILLING = 5.0
 """Seconds for a host to kill a command."""
+STARTING = 3.0
+"""Seconds for a host to start the runner that carries commands; else each gets a channel of its own."""

@@ -6,6 +6,7 @@ error, marked by a random word; it is the one thing that shells of the Bourne an
 
 from __future__ import annotations
 
+import re
 import secrets
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,10 @@ if TYPE_CHECKING:
 
 __all__ = ["announce", "kill_command", "read_pid"]
 
+_PIECE = 4096
+_MOST = 1 << 16
+"""Bytes that a login shell may say before; who says more is none, and runs something else."""
+
 
 def announce(command: str) -> tuple[str, str]:
     """Return the random word, and the command that says it before it does its work."""
@@ -21,15 +26,15 @@ def announce(command: str) -> tuple[str, str]:
     return word, f"echo {word} $$ >&2; {command}"
 
 
-async def read_pid(readline: Callable[[], Awaitable[bytes]], word: str) -> tuple[str, str]:
-    """Return the pid, and nothing or, where standard error ends without one, what was said instead."""
+async def read_pid(read: Callable[[int], Awaitable[bytes]], word: str) -> tuple[str, bytes]:
+    """Return the pid, and what else has come of standard error; no pid where the shell could not read the command."""
+    line = re.compile(rb"%s ([0-9]+)\s*?\n" % word.encode())
     said = b""
-    while line := await readline():
-        _, found, pid = line.rpartition(word.encode())
-        if found:
-            return pid.decode("ascii", "replace").strip(), ""
-        said = line
-    return "", said.decode("utf-8", "replace").strip() or "the connection is broken"
+    while len(said) < _MOST and (piece := await read(_PIECE)):
+        said += piece
+        if found := line.search(said):
+            return found[1].decode(), said[: found.start()] + said[found.end() :]
+    return "", said
 
 
 def kill_command(pid: str) -> str:

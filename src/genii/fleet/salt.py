@@ -263,7 +263,7 @@ class SaltConnection:
         """The host at the other end."""
         return self._host
 
-    async def start(self, command: str, *, terminal: bool = False) -> RemoteProcess:
+    async def start(self, command: str, *, terminal: bool = False, no_input: bool = False) -> RemoteProcess:
         """Prepare a command; it runs when its input has ended.
 
         Raises:
@@ -273,6 +273,8 @@ class SaltConnection:
             raise ConnectionFailed(f"{self._host.name}: Salt carries whole commands, no dialogues; use SSH for this")
         process = _SaltProcess(self._host, self._bridge, command, self._transport.folder(self._host.name))
         self._running = {one for one in self._running if not one.ended} | {process}
+        if no_input:
+            await process.write_end()
         return process
 
     async def connect_unix(self, path: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:

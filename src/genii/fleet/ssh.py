@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from genii.config.host_pattern import parse_address
 from genii.errors import ConfigError
+from genii.fleet.command import encode
 from genii.fleet.dial import dial
 from genii.fleet.known_hosts import KnownHosts
 from genii.fleet.library import load_asyncssh, require_asyncssh
@@ -36,6 +37,8 @@ __all__ = ["SshConnection", "SshTransport"]
 _WINDOW = 1 << 19
 """Bytes that a host may send before we have read them: bounds our memory, however fast it prints."""
 _DEEPEST_JUMP = 8
+_REFUSALS = 3
+"""How often a host may refuse a channel before that is its last word."""
 
 
 class SshTransport:
@@ -316,7 +319,7 @@ class SshConnection:
         """The host at the other end."""
         return self._host
 
-    async def start(self, command: str, *, terminal: bool = False) -> RemoteProcess:
+    async def start(self, command: str, *, terminal: bool = False, no_input: bool = False) -> RemoteProcess:
         """Start a command in a channel of its own.
 
         Raises:
@@ -325,21 +328,36 @@ class SshConnection:
         library = load_asyncssh()
         word, announced = announce(command) if self._as_root and not terminal else ("", command)
         try:
-            process = await self._connection.create_process(
-                announced,
-                encoding=None,
-                request_pty="force" if terminal else False,
-                term_type="xterm-256color" if terminal else None,
-                term_size=(200, 50) if terminal else None,
-                window=_WINDOW,
-            )
+            process = await self._channel(encode(announced), terminal)
         except (library.Error, OSError) as error:
             reason = getattr(error, "reason", "") or str(error)
             raise ConnectionFailed(f"{self._host.name}: the command was not started: {reason}") from error
         found = _SshProcess(self._host, process, self._connection)
         if word:
             await found.read_pid(word)
+        if no_input:
+            await found.write_end()
         return found
+
+    async def _channel(self, command: Any, terminal: bool) -> asyncssh.SSHClientProcess[bytes]:
+        """Open a channel; sshd counts those that were just closed for a moment more (MaxSessions)."""
+        refused = load_asyncssh().ChannelOpenError
+        attempt = 0
+        while True:
+            try:
+                return await self._connection.create_process(
+                    command,
+                    encoding=None,
+                    request_pty="force" if terminal else False,
+                    term_type="xterm-256color" if terminal else None,
+                    term_size=(200, 50) if terminal else None,
+                    window=_WINDOW,
+                )
+            except refused:
+                attempt += 1
+                if attempt > _REFUSALS or self._connection.is_closed():
+                    raise
+            await asyncio.sleep(BACKOFF.delay(attempt, random.random()))  # noqa: S311 -- no secret
 
     async def connect_unix(self, path: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         """Connect to a unix socket on the host (OpenSSH's direct-streamlocal).
@@ -371,25 +389,17 @@ class _SshProcess:
         self._process = process
         self._connection = connection
         self._pid = ""
+        self._said = b""
         self._killed = False
         self._ended = False
 
     async def read_pid(self, word: str) -> None:
         """Take the line that tells the pid of the shell off its standard error."""
         try:
-            self._pid, said = await read_pid(self._error_line, word)
+            self._pid, self._said = await read_pid(self.read_error, word)
         except BaseException:
             self._process.close()
             raise
-        if not self._pid:
-            self._process.close()
-            raise ConnectionFailed(f"{self._host.name}: the command was not started: {said}")
-
-    async def _error_line(self) -> bytes:
-        try:
-            return await self._process.stderr.readline()
-        except (load_asyncssh().Error, OSError):
-            return b""
 
     async def read(self, limit: int = 65536) -> bytes:
         """Return some of its output; empty: it has ended, or the connection broke (``wait`` tells)."""
@@ -397,6 +407,9 @@ class _SshProcess:
 
     async def read_error(self, limit: int = 65536) -> bytes:
         """Return some of its standard error."""
+        if self._said:
+            piece, self._said = self._said[:limit], self._said[limit:]
+            return piece
         return await self._read(self._process.stderr, limit)
 
     @staticmethod

@@ -84,8 +84,10 @@ class Connection(Protocol):
     def interactive(self) -> bool:
         """Whether the output of a command comes, and can be answered, before its input has ended."""
 
-    async def start(self, command: str, *, terminal: bool = False) -> RemoteProcess:
+    async def start(self, command: str, *, terminal: bool = False, no_input: bool = False) -> RemoteProcess:
         """Start a command with the user's shell on the host, on a pseudo-terminal by choice.
+
+        With ``no_input`` its standard input is at its end from the beginning.
 
         Raises:
             ConnectionFailed: the connection is broken, or the host refuses.

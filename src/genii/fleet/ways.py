@@ -13,13 +13,20 @@ if TYPE_CHECKING:
 __all__ = ["open_transport"]
 
 
-def open_transport(settings: FleetSettings) -> Transport:
+def open_transport(settings: FleetSettings, *, reuse_from: int = 0) -> Transport:
     """Make the transport that the settings name; only its library is loaded.
+
+    ``reuse_from``: the number of the command on a host from which on commands share a channel there, where one costs
+    much (SSH): the first of them then takes longer, all others less time. 0: each has its own.
 
     Raises:
         UsageError: there is none of this name, or what it needs is not installed.
         ConfigError: the SSH configuration can't be read.
     """
+    if reuse_from and settings.transport in ("asyncssh", "openssh"):
+        from genii.fleet.reuse import ReusingTransport
+
+        return ReusingTransport(open_transport(settings), reuse_from)
     if settings.transport == "asyncssh":
         from genii.fleet.ssh import SshTransport
 
