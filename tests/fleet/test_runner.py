@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Self
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.debian import install_packages
 
 from genii.fleet.command import Command
 from genii.fleet.runner import KILL, READY, Frames, is_for_sh, request, start_line
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+SHELLS = ("sh", "bash", "dash", "zsh", "fish", "tcsh", "ksh", "mksh")
 PIECES = st.lists(st.binary(min_size=1, max_size=200), max_size=8)
 
 
@@ -125,7 +127,17 @@ class Talk:
         self.process.communicate(timeout=50)
 
 
-@pytest.mark.parametrize("shell", ["sh", "bash", "dash", "zsh", "fish", "tcsh", "ksh", "mksh"])
+@pytest.fixture(scope="module")
+def shells() -> None:
+    missing = [shell for shell in SHELLS if shutil.which(shell) is None]
+    if missing:
+        install_packages(*missing)
+
+
+@pytest.mark.compat
+@pytest.mark.xdist_group("shells")
+@pytest.mark.usefixtures("shells")
+@pytest.mark.parametrize("shell", SHELLS)
 def test_all_login_shells_hand_the_program_on(shell: str) -> None:
     if shutil.which(shell) is None:
         pytest.skip(f"{shell} is not here")
