@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from tests.real.harness import PATIENCE, kill
-from tests.waiting import wait_gone
+from tests.waiting import wait_gone, wait_until
 
 from genii.errors import TimedOut
 from genii.gearman.admin import Admin
@@ -387,6 +387,7 @@ def test_an_upgrade_keeps_the_slots_and_what_is_known_of_them(plant: Plant) -> N
     plant.up(f"processes = {{ min = 1, max = 4 }}\nwarm = true\n{SCALING}")
     held = plant.hold(2)
     plant.until(lambda pool: (pool["slots"], pool["busy"]) == (3, 2))
+    wait_until(lambda: all(slot["busy"] is not None for slot in plant.slots()), "each to say whether it is at work")
     pids = {slot["pid"]: slot["busy"] for slot in plant.slots()}
     assert plant.site.genii("upgrade").status == 0
     assert {slot["pid"]: slot["busy"] for slot in plant.slots()} == pids
