@@ -154,12 +154,13 @@ class Spawner:
         """Take on what the child is to inherit, for the moment of the spawn: nothing else runs meanwhile."""
         standard = self._within_limit((command.stdin, command.stdout, command.stderr))
         limit = resource.getrlimit(resource.RLIMIT_NOFILE)
+        passed_on = (self._files[0], limit[1])
         old_umask = os.umask(command.umask) if command.umask >= 0 else -1
         try:
             if command.directory:
                 os.chdir(command.directory)
             if limit != self._files:
-                resource.setrlimit(resource.RLIMIT_NOFILE, (self._files[0], limit[1]))
+                limit = resource.prlimit(0, resource.RLIMIT_NOFILE, passed_on)
             return os.posix_spawn(
                 path,
                 command.argv,
@@ -171,7 +172,9 @@ class Spawner:
             )
         finally:
             if limit != self._files:
-                resource.setrlimit(resource.RLIMIT_NOFILE, limit)
+                found = resource.prlimit(0, resource.RLIMIT_NOFILE, limit)
+                if found != passed_on:  # somebody has changed it from outside meanwhile, see prlimit(1)
+                    resource.setrlimit(resource.RLIMIT_NOFILE, found)
             if command.directory:
                 os.fchdir(self._home)
             if old_umask >= 0:
