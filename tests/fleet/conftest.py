@@ -36,6 +36,14 @@ def sshd_program() -> str:
     return found
 
 
+@pytest.fixture
+def pipe(tmp_path: Path) -> Path:
+    """Return a pipe in the file system: whoever reads it learns when the last process that could write is gone."""
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    return path
+
+
 def make_key(path: Path) -> Path:
     words = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", path.name, "-f", str(path)]
     subprocess.run(words, check=True, timeout=30)

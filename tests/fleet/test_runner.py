@@ -107,12 +107,15 @@ class Talk:
         assert self.process.stdout is not None
         return os.read(self.process.stdout.fileno(), len(READY)) == READY
 
-    def says(self, data: bytes) -> tuple[bytes, int | None]:
-        """Say something and return the output and the status that come back."""
+    def say(self, data: bytes) -> None:
         assert self.process.stdin is not None
-        assert self.process.stdout is not None
         self.process.stdin.write(data)
         self.process.stdin.flush()
+
+    def says(self, data: bytes) -> tuple[bytes, int | None]:
+        """Say something and return the output and the status that come back."""
+        assert self.process.stdout is not None
+        self.say(data)
         frames, found = Frames(), b""
         while frames.status is None:
             piece = os.read(self.process.stdout.fileno(), 65536)
@@ -180,28 +183,21 @@ def test_another_login_shell_than_that_of_the_account_rules_it_out(tmp_path: Pat
         assert not talk.begins()
 
 
-def test_a_command_that_is_killed_takes_the_runner_along(tmp_path: Path) -> None:
-    pipe = tmp_path / "pipe"
-    os.mkfifo(pipe)
+def test_a_command_that_is_killed_takes_the_runner_along(pipe: Path) -> None:
     with Talk("sh", login=False) as talk:
         assert talk.begins()
-        assert talk.process.stdin is not None
-        talk.process.stdin.write(request(f"exec sh -c 'sleep 3600 & exec >{pipe} 2>&1; wait'"))
-        talk.process.stdin.flush()
+        talk.say(request(f"exec sh -c 'sleep 3600 & exec >{pipe} 2>&1; wait'"))
         with pipe.open("rb") as reader:
             assert talk.says(KILL) == (b"", 137)
             assert reader.read() == b"", "something of the command still runs"
 
 
-def test_the_end_of_the_connection_ends_the_runner_and_not_the_command(tmp_path: Path) -> None:
-    pipe = tmp_path / "pipe"
-    os.mkfifo(pipe)
+def test_the_end_of_the_connection_ends_the_runner_and_not_the_command(pipe: Path) -> None:
     with Talk("sh", login=False) as talk:
         assert talk.begins()
-        assert talk.process.stdin is not None
-        talk.process.stdin.write(request(f"exec sh -c 'read line <{pipe}; echo $line >{pipe}'"))
-        talk.process.stdin.flush()
+        talk.say(request(f"exec sh -c 'read line <{pipe}; echo $line >{pipe}'"))
         with pipe.open("w") as writer:  # the command reads
+            assert talk.process.stdin is not None
             talk.process.stdin.close()
             assert talk.process.wait(50) == 0
             writer.write("still here\n")

@@ -141,20 +141,21 @@ def test_a_worker_that_vanishes_while_it_is_kept_waiting_is_forgotten() -> None:
 
 
 def test_the_client_of_a_background_job_is_answered_before_its_worker_is_woken() -> None:
-    broker, client, worker = Broker(), Peer(), Peer()
-    for peer in (client, worker):
-        broker.connect(peer)
-    broker.receive(worker, request(Kind.CAN_DO, b"f") + request(Kind.PRE_SLEEP), 0.0)
-    broker.dirty.clear()
-    broker.receive(client, request(Kind.SUBMIT_JOB_BG, b"f", b"", b""), 0.0)
-    assert broker.dirty == [client, worker]
+    client, worker, dirty = submitted_to_a_sleeping_worker(Kind.SUBMIT_JOB_BG)
+    assert dirty == [client, worker]
 
 
 def test_the_worker_of_a_foreground_job_is_woken_before_its_client_learns_the_handle() -> None:
+    client, worker, dirty = submitted_to_a_sleeping_worker(Kind.SUBMIT_JOB)
+    assert dirty == [worker, client]
+
+
+def submitted_to_a_sleeping_worker(kind: Kind) -> tuple[Peer, Peer, list[Peer]]:
+    """Return client and worker, and who has to be sent something once a job was submitted."""
     broker, client, worker = Broker(), Peer(), Peer()
     for peer in (client, worker):
         broker.connect(peer)
     broker.receive(worker, request(Kind.CAN_DO, b"f") + request(Kind.PRE_SLEEP), 0.0)
     broker.dirty.clear()
-    broker.receive(client, request(Kind.SUBMIT_JOB, b"f", b"", b""), 0.0)
-    assert broker.dirty == [worker, client]
+    broker.receive(client, request(kind, b"f", b"", b""), 0.0)
+    return client, worker, broker.dirty

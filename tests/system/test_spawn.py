@@ -3,7 +3,7 @@ from __future__ import annotations
 import os
 import resource
 import signal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -37,9 +37,9 @@ def test_a_limit_that_somebody_changes_while_a_program_is_spawned_stays_as_they_
     spawn = os.posix_spawn
     changed = (min(soft, 1000) - 100, hard)
 
-    def meanwhile(*words: object, **more: object) -> int:
+    def meanwhile(*words: Any, **more: Any) -> int:
         resource.prlimit(os.getpid(), FILES, changed)
-        return spawn(*words, **more)  # type: ignore[arg-type]
+        return spawn(*words, **more)
 
     null = os.open(os.devnull, os.O_RDWR)
     command = Command(("sleep", "1000"), dict(os.environ), null, null, null)

@@ -6,6 +6,7 @@ from genii.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import argparse
+    from typing import Any
 
 __all__ = ["HIDDEN", "add_common", "add_names", "add_on", "add_timeout", "complete_with"]
 
@@ -48,6 +49,9 @@ def add_timeout(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
 
 
-def complete_with(action: argparse.Action, kind: str) -> None:
-    """Say what the shell completes here: ``files``, or ``names`` that ``genii __complete`` knows."""
-    action.completion = kind  # type: ignore[attr-defined]
+def complete_with(action: Any, kind: str) -> None:
+    """Say what the shell completes here: ``files``, or ``names`` that ``genii __complete`` knows.
+
+    ``action`` is what ``add_argument`` has returned, of argparse or of ``genii.cli.plain``.
+    """
+    action.completion = kind

@@ -14,7 +14,7 @@ __all__ = ["dumps", "loads"]
 
 
 class _Habits:
-    """What the scanner asks: as ``json.JSONDecoder`` has it by default."""
+    """What the scanner asks a ``json.JSONDecoder``, as that has it by default."""
 
     strict = True
     object_hook = None
@@ -40,7 +40,8 @@ def loads(data: bytes | str) -> Any:
         return json.loads(text)
     text = text.strip(" \t\n\r")
     try:
-        value, end = make_scanner(_Habits)(text, 0)  # type: ignore[arg-type]
+        habits: Any = _Habits
+        value, end = make_scanner(habits)(text, 0)
     except StopIteration:
         end = -1
     if end != len(text):

@@ -71,7 +71,7 @@ def environment(pid: int) -> set[bytes]:
     """Return the variables that a process was started with, as ``NAME=value``; none if it is gone, over, or not ours.
 
     In the midst of execve(2) it seems to have neither words nor variables, though its parent goes on already (see
-    vfork(2)): that is waited for.
+    vfork(2)): that is waited for, up to a second, by looking again, as nothing tells when it is over.
     """
     end = time.monotonic() + _EXEC
     try:
